@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"unique"
 )
 
 const redacted = "[redacted]"
@@ -14,22 +15,35 @@ const redacted = "[redacted]"
 // "[redacted]"; Reveal is the only way to read it, so that each place which needs
 // the value can be found by searching for that one word.
 //
-// The zero Secret is empty and means "none".
-type Secret struct{ value string }
+// The zero Secret is empty and means "none". Secrets of equal value are equal by ==.
+//
+// The value is held by a handle because fmt cannot call the methods of a Secret in
+// another struct's unexported field: there it prints the handle's address.
+type Secret struct{ handle unique.Handle[string] }
 
 // NewSecret wraps value.
-func NewSecret(value string) Secret { return Secret{value} }
+func NewSecret(value string) Secret {
+	if value == "" {
+		return Secret{}
+	}
+	return Secret{unique.Make(value)}
+}
 
 // Reveal returns the wrapped value. The caller must neither log it nor put it in
 // an error or an address.
-func (s Secret) Reveal() string { return s.value }
+func (s Secret) Reveal() string {
+	if s.IsZero() {
+		return ""
+	}
+	return s.handle.Value()
+}
 
 // IsZero reports whether there is no value.
-func (s Secret) IsZero() bool { return s.value == "" }
+func (s Secret) IsZero() bool { return s == Secret{} }
 
 // String returns "[redacted]", or "" for the zero Secret.
 func (s Secret) String() string {
-	if s.value == "" {
+	if s.IsZero() {
 		return ""
 	}
 	return redacted
