@@ -1,0 +1,107 @@
+package provider
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"sort"
+	"strings"
+)
+
+//go:embed catalog/*.yaml
+var embedded embed.FS
+
+// Catalog is a checked set of entries. It does not change once loaded and may be used
+// from several goroutines.
+type Catalog struct{ entries map[string]*Entry }
+
+// Embedded returns the catalogue that is part of the program.
+func Embedded() (*Catalog, error) {
+	files, err := fs.Sub(embedded, "catalog")
+	if err != nil {
+		return nil, fmt.Errorf("embedded catalogue: %w", err)
+	}
+	return Load(files)
+}
+
+// Load reads every *.yaml file at the top of each of the file systems. The error
+// holds all problems of all files; it is a [Problems] unless a file cannot be read.
+// A type that is described twice is a problem, also across file systems.
+func Load(files ...fs.FS) (*Catalog, error) {
+	var (
+		problems Problems
+		entries  = map[string]*Entry{}
+		where    = map[string]string{}
+	)
+	for _, fsys := range files {
+		names, err := fs.Glob(fsys, "*.yaml")
+		if err != nil {
+			return nil, fmt.Errorf("provider files: %w", err)
+		}
+		for _, name := range names {
+			text, err := fs.ReadFile(fsys, name)
+			if err != nil {
+				return nil, fmt.Errorf("provider file: %w", err)
+			}
+			f := parseFile(path.Base(name), text)
+			if first, taken := where[f.entry.Type]; taken && f.entry.Type != "" {
+				f.problem("type", "the type %q is already described at %s", f.entry.Type, first)
+			} else {
+				where[f.entry.Type] = f.position("type")
+			}
+			problems = append(problems, f.problems...)
+			entries[f.entry.Type] = &f.entry
+		}
+	}
+	if len(problems) > 0 {
+		sort.SliceStable(problems, func(i, j int) bool { return problems[i].before(problems[j]) })
+		return nil, problems
+	}
+	return &Catalog{entries}, nil
+}
+
+// Entry returns the entry of a type.
+func (c *Catalog) Entry(typ string) (*Entry, bool) {
+	e, ok := c.entries[typ]
+	return e, ok
+}
+
+// Types returns the types, sorted.
+func (c *Catalog) Types() []string { return slices.Sorted(maps.Keys(c.entries)) }
+
+// Problem is one mistake in a provider file.
+type Problem struct {
+	File         string
+	Line, Column int // counted from 1
+	Reason       string
+}
+
+func (p Problem) Error() string {
+	return fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, p.Reason)
+}
+
+func (p Problem) before(q Problem) bool {
+	switch {
+	case p.File != q.File:
+		return p.File < q.File
+	case p.Line != q.Line:
+		return p.Line < q.Line
+	default:
+		return p.Column < q.Column
+	}
+}
+
+// Problems are all the mistakes found, in the order of the files.
+type Problems []Problem
+
+// Error returns one line for each problem.
+func (p Problems) Error() string {
+	lines := make([]string, len(p))
+	for i := range p {
+		lines[i] = p[i].Error()
+	}
+	return strings.Join(lines, "\n")
+}
