@@ -1,0 +1,73 @@
+package oauth
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// AuthorizeRequest is what differs from one authorization request to the next.
+type AuthorizeRequest struct {
+	State  string
+	Scopes []string
+	// Verifier is from [NewVerifier]; its S256 challenge is sent (RFC 7636). Required
+	// unless the entry says that the provider rejects PKCE, and ignored then.
+	Verifier      string
+	SelectAccount bool // bring up the provider's account chooser
+}
+
+// NewVerifier returns a PKCE verifier: 256 random bits as 43 characters (RFC 7636 4.1).
+func NewVerifier() string {
+	var b [32]byte
+	rand.Read(b[:])
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// AuthorizeURL returns the address that the browser is sent to (RFC 6749 4.1.1). It
+// never holds a secret. The error means that something the request needs is missing;
+// there is no request without state, and none without PKCE unless the entry says so.
+func (c *Client) AuthorizeURL(r Registration, q AuthorizeRequest) (string, error) {
+	u, err := url.Parse(r.Endpoints.Authorize)
+	if err != nil || u.Host == "" {
+		return "", errors.New("the connector has no valid authorize address")
+	}
+	if r.ClientID == "" || r.RedirectURI == "" || q.State == "" {
+		return "", errors.New("an authorization request needs a client id, a redirect URI and a state")
+	}
+	e := r.Entry
+	params := map[string]string{}
+	if err := fillParams(r, e.Authorize.Params, params); err != nil {
+		return "", err
+	}
+	if q.SelectAccount {
+		if err := fillParams(r, e.Authorize.SelectAccountParams, params); err != nil {
+			return "", err
+		}
+	}
+	params["response_type"] = "code"
+	params[e.Client.IDParam] = r.ClientID
+	params["redirect_uri"] = r.RedirectURI
+	params["state"] = q.State
+	if len(q.Scopes) > 0 {
+		params[e.Scopes.Param] = strings.Join(q.Scopes, e.Scopes.Separator)
+	}
+	if e.UsesPKCE() {
+		if len(q.Verifier) < 43 || len(q.Verifier) > 128 {
+			return "", fmt.Errorf("%s needs a PKCE verifier of 43 to 128 characters", e.Type)
+		}
+		digest := sha256.Sum256([]byte(q.Verifier))
+		params["code_challenge"] = base64.RawURLEncoding.EncodeToString(digest[:])
+		params["code_challenge_method"] = "S256"
+	}
+	query := u.Query() // of an override that has one
+	for name, value := range params {
+		query.Set(name, value)
+	}
+	// %20 is understood by everyone, + for a space is not.
+	u.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20")
+	return u.String(), nil
+}
