@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"patchbay/config"
+	"patchbay/connect"
+)
+
+func runApply(ctx context.Context, p *program, args []string) error {
+	fs := p.flags("apply", "Makes the stored apps and connectors equal the file, and prints what changes.")
+	path := fs.String("f", "", "apps `file` (PATCHBAY_APPS)")
+	dryRun := fs.Bool("dry-run", false, "print the plan and change nothing")
+	prune := fs.Bool("prune", false, "also remove connectors that have connections; these are ended and revoked")
+	reader := config.Flags(fs, config.Requires(config.Keys),
+		config.Takes(config.Database, config.OutboundAllow, config.LogLevel, config.LogFormat))
+	if err := p.parse(fs, args); err != nil {
+		return err
+	}
+	if *path == "" {
+		*path, _ = p.env(config.AppsFile.Env())
+	}
+	if *path == "" {
+		fs.SetOutput(p.stderr)
+		fs.Usage()
+		return &usageError{"apply needs -f FILE"}
+	}
+	s, err := reader.Read(p.env)
+	if err != nil {
+		return err
+	}
+	h, err := build(ctx, s, newLogger(p.stderr, s))
+	if err != nil {
+		return err
+	}
+	return errors.Join(h.apply(ctx, p, *path, *dryRun, *prune), h.close())
+}
+
+func (h *house) apply(ctx context.Context, p *program, path string, dryRun, prune bool) error {
+	file, err := config.LoadApps(path, p.env, checker{h.catalog})
+	if err != nil {
+		return err
+	}
+	var steps []connect.Step
+	if dryRun {
+		steps, err = h.service.Plan(ctx, wanted(file))
+	} else {
+		steps, err = h.service.Apply(ctx, wanted(file), prune, func(line string) { fmt.Fprintln(p.stderr, line) })
+	}
+	for _, st := range steps {
+		fmt.Fprintln(p.stdout, st)
+	}
+	return err
+}

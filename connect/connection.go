@@ -1,0 +1,180 @@
+package connect
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"patchbay/vault"
+)
+
+// ConnectionStatus is whether a connection works.
+type ConnectionStatus string
+
+// A connection works, or needs its user again.
+const (
+	ConnectionConnected         ConnectionStatus = "connected"
+	ConnectionReconnectRequired ConnectionStatus = "reconnect_required"
+)
+
+// Account is a provider account as the provider names it.
+type Account struct {
+	ID    string
+	Name  string
+	Email string
+}
+
+// Label is how a page names the account: e-mail, else name, else id.
+func (a Account) Label() string {
+	switch {
+	case a.Email != "":
+		return a.Email
+	case a.Name != "":
+		return a.Name
+	}
+	return a.ID
+}
+
+// Connection is the link that exists: a connector, its owner, a provider account and
+// its tokens.
+type Connection struct {
+	ID        string
+	App       string
+	Connector string
+	Type      string
+	Owner     Owner
+	Status    ConnectionStatus
+	Reason    string // why reconnect_required
+	Account   Account
+	Asked     []string
+	Scopes    []string // granted
+	Missing   []string // asked, not granted
+	Config    map[string]string
+	Params    map[string]string
+	Proofs    []Proof
+	Assurance Assurance
+
+	Sealed     []byte // storedTokens
+	KeyID      string // of the key that sealed them
+	TokenType  string
+	ObtainedAt time.Time
+	ExpiresAt  time.Time // of the access token; zero: never, or unknown
+	Generation int64     // grows with every write of tokens
+
+	ConnectedAt time.Time
+	UpdatedAt   time.Time
+	LastUsedAt  time.Time
+}
+
+// storedTokens are sealed with the connection they belong to. Previous is the refresh
+// token before the last rotation.
+type storedTokens struct {
+	Access   string `json:"access"`
+	Refresh  string `json:"refresh,omitempty"`
+	Previous string `json:"previous,omitempty"`
+}
+
+func connectionContext(c *Connection) vault.Context {
+	return vault.Context{App: c.App, Connector: c.Connector, User: c.Owner.Key(), Row: c.ID, Purpose: "tokens"}
+}
+
+func (s *Service) openTokens(c *Connection) (storedTokens, error) {
+	var t storedTokens
+	plain, err := s.Sealer.Open(connectionContext(c), c.Sealed)
+	if err != nil {
+		return t, fmt.Errorf("connection %s: %w", c.ID, err)
+	}
+	return t, json.Unmarshal(plain, &t)
+}
+
+func (s *Service) connectionEvent(ctx context.Context, kind EventKind, c *Connection, f *Flow) Event {
+	e := s.event(ctx, kind, c.App, c.Owner.User, c.Connector)
+	e.Connection = c.ID
+	e.Data = map[string]string{"account": c.Account.Label()}
+	if f != nil {
+		e.Flow = f.ID
+		e.Data["code"] = string(f.Code)
+		e.Data["assurance"] = string(c.Assurance)
+	}
+	return e
+}
+
+// UserConnections lists what an end user has linked in the app.
+func (s *Service) UserConnections(ctx context.Context, app, user string) ([]Connection, error) {
+	all, err := s.Store.UserConnections(ctx, app, user)
+	for i := range all {
+		s.used.overlay(&all[i])
+	}
+	return all, err
+}
+
+// UserConnection returns the end user's connection of a connector, or not_connected.
+func (s *Service) UserConnection(ctx context.Context, app, connector, user string) (Connection, error) {
+	if _, _, err := s.userConnector(ctx, app, connector); err != nil {
+		return Connection{}, err
+	}
+	conn, err := s.Store.Connection(ctx, app, connector, OwnerOf(user))
+	if isNotFound(err) {
+		return Connection{}, errNotConnected
+	}
+	s.used.overlay(&conn)
+	return conn, err
+}
+
+var errNotConnected = refuse(CodeNotConnected, "This user has not linked an account with this connector.")
+
+// lastUsed gathers when tokens were read, so that a read of a token writes nothing.
+type lastUsed struct {
+	mu      sync.Mutex
+	pending map[string]time.Time
+}
+
+func (u *lastUsed) touch(id string, at time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.pending == nil {
+		u.pending = make(map[string]time.Time)
+	}
+	u.pending[id] = at
+}
+
+// overlay shows a use that is not written down yet.
+func (u *lastUsed) overlay(c *Connection) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if at, ok := u.pending[c.ID]; ok && at.After(c.LastUsedAt) {
+		c.LastUsedAt = at
+	}
+}
+
+func (s *Service) flushLastUsed(ctx context.Context) error {
+	s.used.mu.Lock()
+	batch := s.used.pending
+	s.used.pending = nil
+	s.used.mu.Unlock()
+	if len(batch) == 0 {
+		return nil
+	}
+	err := s.Store.TouchConnections(ctx, batch)
+	if err != nil { // keep them for the next time
+		for id, at := range batch {
+			s.used.mu.Lock()
+			if s.used.pending == nil {
+				s.used.pending = make(map[string]time.Time)
+			}
+			if _, newer := s.used.pending[id]; !newer {
+				s.used.pending[id] = at
+			}
+			s.used.mu.Unlock()
+		}
+	}
+	return err
+}
+
+// Refreshes reports whether the connection can get new access tokens by itself.
+func (s *Service) Refreshes(c *Connection) bool {
+	t, err := s.openTokens(c)
+	return err == nil && t.Refresh != ""
+}

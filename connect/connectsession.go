@@ -1,0 +1,266 @@
+package connect
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Mode is how the end user comes to the flow.
+type Mode string
+
+// The page in full, from /session/{ticket}; or an address that may be sent.
+const (
+	ModeRedirect Mode = "redirect"
+	ModeLink     Mode = "link"
+)
+
+// ConnectSession is what an app's back end makes for one end user: an address to
+// send the browser to, and a user token for the app's own front end.
+type ConnectSession struct {
+	ID         string
+	App        string
+	Mode       Mode
+	User       EndUser
+	Connectors []string // nil: all of the app's
+	ReturnURL  string
+	Lang       string
+	Parent     string // the connect session whose token made this link
+	URLHash    []byte // of the secret in the address
+	TokenHash  []byte // of the user token; nil for a link
+	CreatedAt  time.Time
+	ExpiresAt  time.Time
+	UsedAt     time.Time // when the ticket of a redirect was used
+	EndedAt    time.Time // deleted by the app, or the link's flow connected
+}
+
+// Live reports whether the session can be used at now.
+func (cs *ConnectSession) Live(now time.Time) bool {
+	return cs.EndedAt.IsZero() && now.Before(cs.ExpiresAt)
+}
+
+// Allows reports whether the session may see and begin the connector.
+func (cs *ConnectSession) Allows(connector string) bool {
+	return cs.Connectors == nil || slices.Contains(cs.Connectors, connector)
+}
+
+// SessionRequest asks for a connect session.
+type SessionRequest struct {
+	Mode       Mode
+	User       EndUser
+	Connectors []string
+	ReturnURL  string
+	Lang       string
+	ExpiresIn  time.Duration // for links; 0: SessionLife
+	Parent     string
+}
+
+// NewSession is a connect session with its secrets, which are shown this once.
+type NewSession struct {
+	Session ConnectSession
+	URL     string
+	Token   string // "" for a link
+}
+
+// CreateSession makes a connect session. Errors: invalid_request, not_found for an
+// unknown connector, assurance_too_low when a flow of it could never reach the app's
+// minimum.
+func (s *Service) CreateSession(ctx context.Context, appID string, q SessionRequest) (NewSession, error) {
+	a, err := s.App(ctx, appID)
+	if err != nil {
+		return NewSession{}, err
+	}
+	if err := s.checkSession(a, &q); err != nil {
+		return NewSession{}, err
+	}
+	now := s.now()
+	secret := newSecret()
+	cs := ConnectSession{
+		ID: newID(connectSessionPrefix), App: a.ID, Mode: q.Mode, User: q.User, Connectors: q.Connectors,
+		ReturnURL: q.ReturnURL, Lang: q.Lang, Parent: q.Parent,
+		URLHash: HashSecret(secret), CreatedAt: now, ExpiresAt: now.Add(SessionLife),
+	}
+	out := NewSession{}
+	if q.Mode == ModeLink {
+		if q.ExpiresIn > 0 {
+			cs.ExpiresAt = now.Add(q.ExpiresIn)
+		}
+		out.URL = s.PublicURL + "/link/" + secret
+	} else {
+		out.Token = UserTokenPrefix + newSecret()
+		cs.TokenHash = HashSecret(out.Token)
+		out.URL = s.PublicURL + "/session/" + secret
+	}
+	if err := s.Store.CreateConnectSession(ctx, cs); err != nil {
+		return NewSession{}, err
+	}
+	out.Session = cs
+	return out, nil
+}
+
+// UserTokenPrefix begins the user tokens of connect sessions, so that they are told
+// from an app's own JWTs and found in a leak.
+const UserTokenPrefix = "pbu_"
+
+func (s *Service) checkSession(a *App, q *SessionRequest) error {
+	if err := q.User.Validate(); err != nil {
+		return err
+	}
+	if q.Connectors != nil && len(q.Connectors) == 0 {
+		return refuse(CodeInvalidRequest, "connectors must name at least one connector, or be left out for all.")
+	}
+	for _, id := range q.Connectors {
+		if c, ok := a.Connector(id); !ok || c.Mode != ModeUser {
+			return errNoConnector
+		}
+	}
+	switch q.Mode {
+	case ModeRedirect:
+		if q.ExpiresIn != 0 {
+			return refuse(CodeInvalidRequest, "expires_in is for mode link only.")
+		}
+	case ModeLink:
+		if len(q.Connectors) != 1 {
+			return refuse(CodeInvalidRequest, "Mode link needs exactly one connector.")
+		}
+		if q.ExpiresIn < 0 || q.ExpiresIn > MaxLinkLife {
+			return refuse(CodeInvalidRequest, "expires_in must be between 1 and 604800 seconds.")
+		}
+	default:
+		return refuse(CodeInvalidRequest, `mode must be "redirect" or "link".`)
+	}
+	if q.ReturnURL != "" && !slices.Contains(a.ReturnURLs, q.ReturnURL) {
+		return refuse(CodeInvalidRequest, "return_url must equal one of the app's return_urls exactly.")
+	}
+	if q.Lang != "" && !validLang(q.Lang) {
+		return refuse(CodeInvalidRequest, `lang must be a language tag such as "en" or "pt-BR".`)
+	}
+	if !reachable(a, false) {
+		return refuse(CodeAssuranceTooLow, "This app asks for assurance app, which this mode reaches only with a verify_url. Set verify_url in the apps file.")
+	}
+	return nil
+}
+
+// validLang accepts the shape of a BCP 47 language tag.
+func validLang(tag string) bool {
+	if len(tag) > 35 {
+		return false
+	}
+	for i, part := range strings.Split(tag, "-") {
+		if part == "" || len(part) > 8 || (i == 0 && len(part) < 2) {
+			return false
+		}
+		for _, r := range part {
+			if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (i == 0 || r < '0' || r > '9') {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// EndSession ends a connect session: its address and its token are dead at once, and
+// so are the browser sessions that were opened with it. Flows go on.
+func (s *Service) EndSession(ctx context.Context, app, id string) error {
+	ok, err := s.Store.EndConnectSession(ctx, app, id, s.now())
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return refuse(CodeNotFound, "There is no such connect session.")
+	}
+	return nil
+}
+
+// SessionByToken finds the live connect session that a user token belongs to, or
+// answers with unauthorized.
+func (s *Service) SessionByToken(ctx context.Context, app, token string) (ConnectSession, error) {
+	cs, err := s.Store.ConnectSessionByToken(ctx, app, HashSecret(token))
+	if err == nil && cs.Live(s.now()) {
+		return cs, nil
+	}
+	if err == nil || isNotFound(err) {
+		return ConnectSession{}, refuse(CodeUnauthorized, "The credential is missing, expired or not valid for this app.")
+	}
+	return ConnectSession{}, err
+}
+
+var errGone = refuse(CodeExpired, "This address was used before, or its time is over. Open the page again from the app.")
+
+// SessionTicket finds the connect session of a /session/{ticket} address that can
+// still be opened; expired otherwise. It changes nothing.
+func (s *Service) SessionTicket(ctx context.Context, ticket string) (ConnectSession, error) {
+	cs, err := s.sessionByURL(ctx, ticket, ModeRedirect)
+	if err != nil {
+		return cs, err
+	}
+	if !cs.UsedAt.IsZero() || !s.now().Before(cs.CreatedAt.Add(TicketWindow)) {
+		return ConnectSession{}, errGone
+	}
+	return cs, nil
+}
+
+// Link finds the connect session of a live /link/{ticket} address; expired otherwise.
+func (s *Service) Link(ctx context.Context, ticket string) (ConnectSession, error) {
+	return s.sessionByURL(ctx, ticket, ModeLink)
+}
+
+func (s *Service) sessionByURL(ctx context.Context, secret string, mode Mode) (ConnectSession, error) {
+	cs, err := s.Store.ConnectSessionByURL(ctx, HashSecret(secret))
+	if err != nil && !isNotFound(err) {
+		return ConnectSession{}, err
+	}
+	if err != nil || cs.Mode != mode || !cs.Live(s.now()) {
+		return ConnectSession{}, errGone
+	}
+	return cs, nil
+}
+
+// BrowserSession is one app's end user in one browser. A browser holds one secret,
+// under which it may be signed in to several apps, once each.
+type BrowserSession struct {
+	Hash       []byte // of the browser's secret
+	App        string
+	User       EndUser
+	Connectors []string
+	Session    string // the connect session that opened it
+	ReturnURL  string
+	Lang       string
+	CreatedAt  time.Time
+	ExpiresAt  time.Time
+}
+
+// Allows reports whether the session may see and begin the connector.
+func (b *BrowserSession) Allows(connector string) bool {
+	return b.Connectors == nil || slices.Contains(b.Connectors, connector)
+}
+
+// OpenBrowser uses up the ticket of cs and signs the browser in under the hash of a
+// new secret. oldHash is that of the secret it held before, nil for none; the other
+// apps' identities move along and the old secret is worth nothing afterwards.
+func (s *Service) OpenBrowser(ctx context.Context, cs ConnectSession, oldHash, newHash []byte) (BrowserSession, error) {
+	now := s.now()
+	b := BrowserSession{
+		Hash: newHash, App: cs.App, User: cs.User, Connectors: cs.Connectors, Session: cs.ID,
+		ReturnURL: cs.ReturnURL, Lang: cs.Lang, CreatedAt: now, ExpiresAt: now.Add(BrowserLife),
+	}
+	ok, err := s.Store.OpenBrowserSession(ctx, oldHash, b, now)
+	if err != nil {
+		return BrowserSession{}, err
+	}
+	if !ok {
+		return BrowserSession{}, errGone
+	}
+	return b, nil
+}
+
+// BrowserSessions lists who is signed in under a browser's secret.
+func (s *Service) BrowserSessions(ctx context.Context, hash []byte) ([]BrowserSession, error) {
+	return s.Store.BrowserSessions(ctx, hash, s.now())
+}
+
+// CloseBrowser signs the browser out of one app, or of all for "".
+func (s *Service) CloseBrowser(ctx context.Context, hash []byte, app string) error {
+	return s.Store.EndBrowserSession(ctx, hash, app)
+}

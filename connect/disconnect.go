@@ -1,0 +1,134 @@
+package connect
+
+import (
+	"context"
+	"maps"
+	"strconv"
+	"sync"
+
+	"patchbay/oauth"
+	"patchbay/vault"
+)
+
+// Disconnected tells how a disconnect went.
+type Disconnected struct {
+	Removed bool
+	Revoked oauth.Revoked
+	// Receipt is the id of the record of it, "" when nothing was removed.
+	Receipt string
+}
+
+// DisconnectAppUser removes the end user's connection of the connector and then asks
+// the provider to revoke it. The removal never waits for the provider: it has
+// happened, whatever Revoked says. Nothing connected is not an error.
+func (s *Service) DisconnectAppUser(ctx context.Context, app, connector, user string) (Disconnected, error) {
+	_, c, err := s.userConnector(ctx, app, connector)
+	if err != nil {
+		return Disconnected{}, err
+	}
+	return s.disconnect(ctx, c, OwnerOf(user))
+}
+
+func (s *Service) disconnect(ctx context.Context, c *Connector, o Owner) (Disconnected, error) {
+	ev := s.event(ctx, EventDisconnected, c.App, o.User, c.ID)
+	ev.Data = map[string]string{"revoked": string(oauth.RevokedUnknown)}
+	conn, err := s.Store.Disconnect(ctx, c.App, c.ID, o, ev)
+	if isNotFound(err) {
+		return Disconnected{Revoked: oauth.RevokedUnsupported}, nil
+	}
+	if err != nil {
+		return Disconnected{}, err
+	}
+	out := Disconnected{Removed: true, Receipt: ev.ID, Revoked: s.revoke(ctx, c, &conn)}
+	ev.Connection = conn.ID
+	ev.Data = maps.Clone(ev.Data)
+	ev.Data["revoked"], ev.Data["account"] = string(out.Revoked), conn.Account.Label()
+	if err := s.Store.SetEventData(context.WithoutCancel(ctx), ev.ID, ev.Data); err != nil && !isNotFound(err) {
+		return out, err
+	}
+	s.emit(ctx, ev)
+	return out, nil
+}
+
+// revoke asks the provider to end the grant of a connection that is gone here.
+func (s *Service) revoke(ctx context.Context, c *Connector, conn *Connection) oauth.Revoked {
+	ctx, done := s.detached(ctx)
+	defer done()
+	tokens, err := s.openTokens(conn)
+	if err != nil {
+		return oauth.RevokedUnknown
+	}
+	reg, err := s.registration(c, conn.Params)
+	if err != nil {
+		return oauth.RevokedUnknown
+	}
+	return s.OAuth.Revoke(ctx, reg, oauth.Tokens{
+		AccessToken: vault.NewSecret(tokens.Access), RefreshToken: vault.NewSecret(tokens.Refresh),
+		TokenType: conn.TokenType, ConnectionConfig: conn.Config,
+	})
+}
+
+// RevokeSupported reports whether the provider of a connection has a way to revoke.
+func (s *Service) RevokeSupported(c *Connector, conn *Connection) bool {
+	reg, err := s.registration(c, conn.Params)
+	return err == nil && reg.Endpoints.Revoke != ""
+}
+
+// DeleteUser disconnects and revokes everything of an end user and removes all that
+// is kept about them. It returns how many connections there were; a user who is not
+// known has none.
+func (s *Service) DeleteUser(ctx context.Context, app, user string) (int, error) {
+	a, err := s.App(ctx, app)
+	if err != nil {
+		return 0, err
+	}
+	if err := s.Store.ForgetUser(ctx, app, user); err != nil {
+		return 0, err
+	}
+	conns, err := s.Store.UserConnections(ctx, app, user)
+	if err != nil {
+		return 0, err
+	}
+	if err := s.disconnectAll(ctx, a, conns); err != nil {
+		return 0, err
+	}
+	// Once more: what the removals themselves wrote down.
+	return len(conns), s.Store.ForgetUser(ctx, app, user)
+}
+
+// disconnectAll removes connections, four at a time because each waits for a provider.
+func (s *Service) disconnectAll(ctx context.Context, a *App, conns []Connection) error {
+	var (
+		wg    sync.WaitGroup
+		mu    sync.Mutex
+		first error
+		slots = make(chan struct{}, 4)
+	)
+	for i := range conns {
+		c, ok := a.Connector(conns[i].Connector)
+		if !ok {
+			continue
+		}
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if _, err := s.disconnect(ctx, c, conns[i].Owner); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				if first == nil {
+					first = err
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return first
+}
+
+// describeConnections counts for people: "1 connection", "3 connections".
+func describeConnections(n int) string {
+	if n == 1 {
+		return "1 connection"
+	}
+	return strconv.Itoa(n) + " connections"
+}

@@ -1,0 +1,36 @@
+// Package connect is the heart of Patchbay: it links an end user's account at a
+// provider to a connector of an app, and hands the app's back end a fresh token for
+// as long as the user lets it. It owns apps, connectors, connect sessions, flows,
+// connections and refresh. It knows no HTTP and no SQL: handlers translate requests
+// into its calls, and the Store it declares keeps its rows.
+//
+// # One flow
+//
+// A flow is one attempt to make a connection. Only requests and the clock move it:
+//
+//	status      entered when                              left for
+//	created     the row is made                           started
+//	started     the interstitial was answered             verifying, exchanging, denied, failed,
+//	                                                      expired (15 min), superseded, canceled
+//	returned    the provider sent the browser back        (passed through in one statement)
+//	verifying   the app's confirm is awaited              exchanging, failed, expired (60 s),
+//	                                                      superseded, canceled
+//	exchanging  the code is at the token endpoint         connected, failed, superseded
+//	connected   the connection is stored                  -
+//	failed      something refused; the code says what     -
+//	denied      the person said no at the provider        -
+//	expired     the clock                                 -
+//	superseded  another flow of this user and connector
+//	            connected first                           -
+//	canceled    the person ended it                       -
+//
+// # Bind before exchange
+//
+// The provider's token endpoint is called only by finish, and finish is reached only
+// with the proofs that Required demands: the browser that returns holds the secret
+// that Start gave it, and either the app's own session names the same user (app) or
+// the person was told who began this and went on (human). Nothing turns that off.
+//
+// The files follow a flow: app, identity, connectsession, ticket, start, return,
+// confirm, finish, then connection, refresh and disconnect for what comes after.
+package connect

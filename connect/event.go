@@ -1,0 +1,98 @@
+package connect
+
+import (
+	"context"
+	"time"
+)
+
+// EventKind names what happened.
+type EventKind string
+
+// What a Service tells of. The ones with a connection prefix and flow.finished are
+// also kept as the history that the end user sees.
+const (
+	EventFlowStarted        EventKind = "flow.started"
+	EventFlowFinished       EventKind = "flow.finished"
+	EventExchangeFailed     EventKind = "flow.exchange_failed"
+	EventConnected          EventKind = "connection.created"
+	EventReconnected        EventKind = "connection.updated"
+	EventDisconnected       EventKind = "connection.deleted"
+	EventReconnectRequired  EventKind = "connection.reconnect_required"
+	EventTokenRead          EventKind = "token.read"
+	EventTokenRefreshed     EventKind = "token.refreshed"
+	EventRefreshFailed      EventKind = "token.refresh_failed"
+	EventNotMe              EventKind = "security.not_me"
+	EventCallbackRefused    EventKind = "security.callback_refused"
+	EventConfirmRefused     EventKind = "security.confirm_refused"
+	EventCredentialsRefused EventKind = "security.credentials_refused"
+)
+
+// Event is one thing that happened. Log lines, the history a user sees and whatever
+// else tells of it are made from the same value, so that they cannot disagree. Data
+// never holds a token, a code or a secret.
+type Event struct {
+	ID         string
+	At         time.Time
+	Kind       EventKind
+	App        string
+	User       string
+	Connector  string
+	Flow       string
+	Connection string
+	Trace      string
+	Data       map[string]string
+}
+
+type traceKey struct{}
+
+// WithTrace puts the trace id of the request at hand into ctx; events and errors
+// carry it.
+func WithTrace(ctx context.Context, trace string) context.Context {
+	return context.WithValue(ctx, traceKey{}, trace)
+}
+
+// Trace returns the trace id in ctx, or "".
+func Trace(ctx context.Context) string {
+	t, _ := ctx.Value(traceKey{}).(string)
+	return t
+}
+
+func (s *Service) event(ctx context.Context, kind EventKind, app, user, connector string) Event {
+	return Event{ID: newID("ev_"), At: s.now(), Kind: kind, App: app, User: user, Connector: connector, Trace: Trace(ctx)}
+}
+
+func (s *Service) flowEvent(ctx context.Context, kind EventKind, f *Flow) Event {
+	e := s.event(ctx, kind, f.App, f.User.ID, f.Connector)
+	e.Flow, e.Connection = f.ID, f.Connection
+	if f.Code != "" {
+		e.Data = map[string]string{"status": string(f.Status), "code": string(f.Code)}
+	}
+	return e
+}
+
+func (s *Service) emit(ctx context.Context, events ...Event) {
+	if s.Emit == nil {
+		return
+	}
+	for _, e := range events {
+		s.Emit(ctx, e)
+	}
+}
+
+// History returns what happened to the user's connections of the app, newest first,
+// at most limit entries.
+func (s *Service) History(ctx context.Context, app, user string, limit int) ([]Event, error) {
+	return s.Store.Events(ctx, app, user, limit)
+}
+
+// Receipt returns the record of a disconnect of this user, or not_found.
+func (s *Service) Receipt(ctx context.Context, app, user, id string) (Event, error) {
+	e, err := s.Store.Event(ctx, app, user, id)
+	if err == nil && e.Kind == EventDisconnected {
+		return e, nil
+	}
+	if err == nil || isNotFound(err) {
+		return Event{}, refuse(CodeNotFound, "There is no such receipt.")
+	}
+	return Event{}, err
+}

@@ -1,0 +1,139 @@
+package connect
+
+import (
+	"context"
+	"time"
+)
+
+// Store keeps the rows. Every method either does all it says or nothing. Errors are
+// ErrNotFound for a missing row, wrap ErrUnavailable when trying later can help, and
+// are anything else for a fault of the program. What a method returns belongs to the
+// caller. Methods marked durable have survived a power cut when they return; the
+// others may be undone by one, which costs a user a new try and nothing more.
+type Store interface {
+	// Revision grows with every ApplyApps.
+	Revision(ctx context.Context) (int64, error)
+	// Apps returns all apps with their connectors in the order they were given.
+	Apps(ctx context.Context) (StoredApps, error)
+	// ApplyApps writes and removes apps and connectors at once. Removing one removes
+	// everything that belongs to it. Durable.
+	ApplyApps(ctx context.Context, b ApplyBatch) error
+	// CountConnections counts the connections of a connector.
+	CountConnections(ctx context.Context, app, connector string) (int, error)
+	// ConnectorConnections lists the connections of a connector.
+	ConnectorConnections(ctx context.Context, app, connector string) ([]Connection, error)
+
+	// CreateConnectSession adds a connect session.
+	CreateConnectSession(ctx context.Context, cs ConnectSession) error
+	// ConnectSession finds one by its id, ended or not.
+	ConnectSession(ctx context.Context, app, id string) (ConnectSession, error)
+	// ConnectSessionByURL finds one by the hash of the secret in its address.
+	ConnectSessionByURL(ctx context.Context, urlHash []byte) (ConnectSession, error)
+	// ConnectSessionByToken finds one by the hash of its user token.
+	ConnectSessionByToken(ctx context.Context, app string, tokenHash []byte) (ConnectSession, error)
+	// EndConnectSession ends a connect session, the links made with its token and the
+	// browser sessions made from it. False: there is none of that id.
+	EndConnectSession(ctx context.Context, app, id string, now time.Time) (bool, error)
+
+	// BrowserSessions lists the live identities of a browser.
+	BrowserSessions(ctx context.Context, hash []byte, now time.Time) ([]BrowserSession, error)
+	// OpenBrowserSession uses up the connect session's ticket, ends the identity of
+	// that app under the old hash, moves the other apps' identities to the new one,
+	// and adds s. False: the ticket was used or ended in the meantime, nothing changed.
+	OpenBrowserSession(ctx context.Context, oldHash []byte, s BrowserSession, now time.Time) (bool, error)
+	// EndBrowserSession ends the identity of one app in a browser, or of all for "".
+	EndBrowserSession(ctx context.Context, hash []byte, app string) error
+
+	// CreateFlow uses up a start ticket and adds the flow. False: the ticket was used.
+	CreateFlow(ctx context.Context, f Flow, nonce []byte, nonceExpires time.Time, ev Event) (bool, error)
+	// Flow finds a flow by its id.
+	Flow(ctx context.Context, id string) (Flow, error)
+	// FlowByState finds a flow by the hash of its state.
+	FlowByState(ctx context.Context, stateHash []byte) (Flow, error)
+	// UpdateFlow writes f if its Version is still the stored one, which then grows by
+	// one, and adds the events. False: somebody else wrote it first, nothing changed.
+	UpdateFlow(ctx context.Context, f Flow, events ...Event) (bool, error)
+	// OpenFlows lists the user's flows of the app that have no final status.
+	OpenFlows(ctx context.Context, app, user string) ([]Flow, error)
+	// StaleFlows lists flows without a final status that were last moved before t.
+	StaleFlows(ctx context.Context, t time.Time, limit int) ([]Flow, error)
+
+	// Park keeps the sealed fields of a posted callback until expires.
+	Park(ctx context.Context, idHash, sealed []byte, expires time.Time) error
+	// Unpark returns and removes them.
+	Unpark(ctx context.Context, idHash []byte, now time.Time) ([]byte, error)
+
+	// Connect makes or replaces a connection and ends its flow. Durable.
+	Connect(ctx context.Context, c Connecting) (ConnectResult, error)
+	// Connection finds the connection of a connector and owner.
+	Connection(ctx context.Context, app, connector string, o Owner) (Connection, error)
+	// UserConnections lists a user's connections of the app.
+	UserConnections(ctx context.Context, app, user string) ([]Connection, error)
+	// AccountConnections lists all connections to a provider account, of any app.
+	AccountConnections(ctx context.Context, typ []string, account string) ([]Connection, error)
+	// SaveRefreshed writes fresh tokens if the row is still at that generation, which
+	// then grows by one. Durable.
+	SaveRefreshed(ctx context.Context, r Refreshed) (bool, error)
+	// MarkReconnect sets reconnect_required if the row is still at that generation.
+	MarkReconnect(ctx context.Context, id string, generation int64, reason string, ev Event) (bool, error)
+	// Disconnect removes the connection and returns what it was. Durable.
+	Disconnect(ctx context.Context, app, connector string, o Owner, ev Event) (Connection, error)
+	// TouchConnections sets when connections were last used.
+	TouchConnections(ctx context.Context, used map[string]time.Time) error
+	// ForgetUser removes the user's sessions, flows and history; connections are
+	// removed one by one before. Durable.
+	ForgetUser(ctx context.Context, app, user string) error
+
+	// Events lists the history of a user, newest first.
+	Events(ctx context.Context, app, user string, limit int) ([]Event, error)
+	// Event finds one entry of a user's history.
+	Event(ctx context.Context, app, user, id string) (Event, error)
+	// SetEventData replaces the data of an entry.
+	SetEventData(ctx context.Context, id string, data map[string]string) error
+
+	// Sweep removes what is over: sessions, tickets and parked fields expired by now,
+	// and flows that ended before finishedBefore.
+	Sweep(ctx context.Context, now, finishedBefore time.Time) error
+}
+
+// ApplyBatch is what one apply changes.
+type ApplyBatch struct {
+	Put              []AppRecord // apps and their whole list of connectors, in order
+	RemoveApps       []string
+	RemoveConnectors [][2]string // app, connector
+}
+
+// Connecting is the end of a flow that worked.
+type Connecting struct {
+	Flow       Flow // with its final status; Version as it was read
+	Connection Connection
+	// Replaces is the id and generation of the connection that is there already; an
+	// empty id expects none. A mismatch changes nothing.
+	Replaces    string
+	ReplacesGen int64
+	Events      []Event
+}
+
+// ConnectResult tells how Connect ended.
+type ConnectResult struct {
+	// FlowMoved: the flow was changed by somebody else first; nothing was stored.
+	FlowMoved bool
+	// ConnectionMoved: the connection was changed by somebody else; nothing was stored.
+	ConnectionMoved bool
+	// Superseded are the user's other unfinished flows of the connector, now ended.
+	Superseded []Flow
+}
+
+// Refreshed is a fresh set of tokens for a connection.
+type Refreshed struct {
+	ID         string
+	Generation int64 // as it was read
+	Sealed     []byte
+	KeyID      string
+	TokenType  string
+	Scopes     []string
+	Missing    []string
+	Config     map[string]string
+	ObtainedAt time.Time
+	ExpiresAt  time.Time
+}

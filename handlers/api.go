@@ -1,0 +1,201 @@
+package handlers
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"patchbay/connect"
+	"patchbay/session"
+)
+
+// access says which credentials a route of the API takes.
+type access struct {
+	kind  session.Kind
+	scope string // of a service token
+	reads bool   // counted with the token reads
+}
+
+var (
+	userTokens   = access{kind: session.UserToken}
+	tokenReads   = access{kind: session.ServiceToken, scope: "tokens", reads: true}
+	tokenCalls   = access{kind: session.ServiceToken, scope: "tokens"}
+	sessionCalls = access{kind: session.ServiceToken, scope: "sessions"}
+)
+
+// call is a request of the API whose caller is known and allowed.
+type call struct {
+	echo.Context
+	app    *connect.App
+	caller session.Caller
+}
+
+// api is the one gate in front of every handler of the API: who calls, may they, and
+// not too often.
+func (s *Server) api(handle func(*call) error, need access) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		app, err := s.Service.App(c.Request().Context(), param(c, "app"))
+		if err != nil && connect.CodeOf(err) != connect.CodeNotFound {
+			return err
+		}
+		caller, err := s.Callers.Caller(c.Request(), app)
+		if err != nil {
+			return s.refusedCaller(c, err)
+		}
+		if caller.Kind != need.kind || (need.scope != "" && !caller.Credential.Has(need.scope)) {
+			return &connect.Error{Code: connect.CodeForbidden, Message: "This credential is valid, but not for this call. It needs a " + wanted(need) + "."}
+		}
+		limit := s.limits.apiCalls
+		if need.reads {
+			limit = s.limits.tokenReads
+		}
+		if err := take(limit, app.ID); err != nil {
+			return err
+		}
+		return handle(&call{Context: c, app: app, caller: caller})
+	}
+}
+
+func wanted(need access) string {
+	if need.scope != "" {
+		return string(need.kind) + " with the scope " + need.scope
+	}
+	return string(need.kind)
+}
+
+// refusedCaller counts the failures of an address. Past the limit they are told to
+// wait; good credentials from there never get here.
+func (s *Server) refusedCaller(c echo.Context, err error) error {
+	if connect.CodeOf(err) != connect.CodeUnauthorized {
+		return err
+	}
+	if limited := take(s.limits.refusedCalls, c.RealIP()); limited != nil {
+		return limited
+	}
+	c.Response().Header().Set("WWW-Authenticate", "Bearer")
+	return err
+}
+
+// param returns a part of the path, decoded. A part that cannot be decoded is "",
+// which names nothing.
+func param(c echo.Context, name string) string {
+	v := c.Param(name)
+	if c.Request().URL.RawPath == "" {
+		return v // echo matched the decoded path
+	}
+	v, err := url.PathUnescape(v)
+	if err != nil {
+		return ""
+	}
+	return v
+}
+
+// body reads a JSON object strictly: a field that we do not know is an error, because
+// the caller believes that it does something.
+func (c *call) body(into any) error {
+	r := c.Request()
+	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	if !strings.EqualFold(strings.TrimSpace(kind), "application/json") {
+		return errJSONType
+	}
+	raw, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return bodyError(err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return &connect.Error{Code: connect.CodeInvalidRequest, Message: "The body must be one JSON object and nothing after it."}
+	}
+	return nil
+}
+
+func bodyError(err error) error {
+	message := "The body is not valid JSON."
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &wrong) && wrong.Field != "":
+		message = "The field " + wrong.Field + " has the wrong type."
+	case errors.As(err, &wrong):
+		message = "The body must be a JSON object."
+	case strings.HasPrefix(err.Error(), "json: unknown field "):
+		message = "The body has a field that does not exist: " + strings.TrimPrefix(err.Error(), "json: unknown field ") + "."
+	case errors.Is(err, io.EOF):
+		message = "The body is empty. Send a JSON object."
+	}
+	return &connect.Error{Code: connect.CodeInvalidRequest, Message: message, Cause: err}
+}
+
+// accountJSON is a provider account; what the provider did not say is null.
+type accountJSON struct {
+	ID    *string `json:"id"`
+	Name  *string `json:"name"`
+	Email *string `json:"email"`
+}
+
+func accountOf(a connect.Account) accountJSON {
+	return accountJSON{ID: orNull(a.ID), Name: orNull(a.Name), Email: orNull(a.Email)}
+}
+
+// connectionJSON is the connection object of the API.
+type connectionJSON struct {
+	ID            string                   `json:"id"`
+	Connector     string                   `json:"connector"`
+	Type          string                   `json:"type"`
+	Status        connect.ConnectionStatus `json:"status"`
+	Account       accountJSON              `json:"account"`
+	Scopes        []string                 `json:"scopes"`
+	MissingScopes []string                 `json:"missing_scopes"`
+	Proofs        []connect.Proof          `json:"proofs"`
+	Assurance     connect.Assurance        `json:"assurance"`
+	ConnectedAt   *string                  `json:"connected_at"`
+	LastUsedAt    *string                  `json:"last_used_at"`
+	ExpiresAt     *string                  `json:"expires_at"`
+}
+
+func connectionOf(c *connect.Connection) *connectionJSON {
+	if c == nil || c.ID == "" {
+		return nil
+	}
+	return &connectionJSON{
+		ID: c.ID, Connector: c.Connector, Type: c.Type, Status: c.Status, Account: accountOf(c.Account),
+		Scopes: list(c.Scopes), MissingScopes: list(c.Missing), Proofs: list(c.Proofs), Assurance: c.Assurance,
+		ConnectedAt: timestamp(c.ConnectedAt), LastUsedAt: timestamp(c.LastUsedAt), ExpiresAt: timestamp(c.ExpiresAt),
+	}
+}
+
+func orNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// list makes JSON say [] and not null.
+func list[T any](v []T) []T {
+	if v == nil {
+		return []T{}
+	}
+	return v
+}
+
+// timestamp is RFC 3339 in UTC, null for no time.
+func timestamp(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	text := t.UTC().Format(time.RFC3339Nano)
+	return &text
+}
+
+var noContent = func(c *call) error { return c.NoContent(http.StatusNoContent) }

@@ -1,0 +1,239 @@
+package handlers
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"patchbay/connect"
+	"patchbay/views"
+)
+
+// start begins a flow. It answers with the interstitial and not with a redirect:
+// browsers apply form-action to redirects, and treat a cookie set on one differently.
+func (s *Server) start(c echo.Context) error {
+	r := c.Request()
+	tickets := r.PostForm["ticket"]
+	if len(tickets) != 1 {
+		return &connect.Error{Code: connect.CodeExpired, Message: "The form holds no ticket."}
+	}
+	here, err := s.Browsers.Identities(r)
+	if err != nil {
+		return err
+	}
+	grant, err := s.Service.CheckTicket(r.Context(), tickets[0], here)
+	if err != nil {
+		return s.startRefused(c, grant, here, err)
+	}
+	if err := take(s.limits.starts, grant.App.ID+"\x00"+grant.User.ID); err != nil {
+		return err
+	}
+	begun, err := s.Service.Start(r.Context(), grant, startParams(r.PostForm))
+	if err != nil {
+		return err
+	}
+	s.Browsers.SetFlow(c.Response(), r, begun.Flow.ID, begun.Cookie, begun.Flow.CreatedAt)
+	return render(c, http.StatusOK, views.Interstitial(s.interstitial(c, &begun, len(here) > 0)))
+}
+
+// startRefused offers the way out of a session of somebody else.
+func (s *Server) startRefused(c echo.Context, g connect.StartGrant, here []connect.BrowserSession, err error) error {
+	if connect.CodeOf(err) != connect.CodeUserMismatch || g.AppID() == "" {
+		return err
+	}
+	app, appErr := s.Service.App(c.Request().Context(), g.AppID())
+	if appErr != nil {
+		return err
+	}
+	for i := range here {
+		if here[i].App == app.ID {
+			return s.otherUserPage(c, app, &here[i])
+		}
+	}
+	return err
+}
+
+// startParams are the fields param.NAME of the form; a field given twice is refused
+// by being none.
+func startParams(form url.Values) map[string]string {
+	params := map[string]string{}
+	for name, values := range form {
+		if key, ok := strings.CutPrefix(name, "param."); ok && len(values) == 1 {
+			params[key] = values[0]
+		}
+	}
+	return params
+}
+
+func (s *Server) interstitial(c echo.Context, begun *connect.Started, inSession bool) views.InterstitialPage {
+	f := &begun.Flow
+	p := views.InterstitialPage{
+		Page: s.page(c, begun.App, &f.User), FlowID: f.ID, Connector: s.connector(begun.Connector, f.Scopes),
+		ContinueURL: begun.ContinueURL, Press: begun.Press, Reconnect: f.Reconnect,
+		CancelURL: "/flows/" + f.ID + "/cancel",
+	}
+	if begun.Press {
+		p.NotMeURL = "/flows/" + f.ID + "/not-me"
+	}
+	if f.Reconnect && inSession && f.Mode == connect.ModeRedirect {
+		p.Connector.Account = f.Detail.Account
+	}
+	if to, err := url.Parse(begun.ContinueURL); err == nil {
+		p.ProviderHost = to.Host
+	}
+	return p
+}
+
+// callback is our redirect URI. What a provider posted comes back here as a GET with
+// a one-time id.
+func (s *Server) callback(c echo.Context) error {
+	r := c.Request()
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return errBadState
+	}
+	if ids, posted := query["posted"]; posted {
+		if len(query) != 1 || len(ids) != 1 {
+			return errBadState
+		}
+		if query, err = s.Service.Unpark(r.Context(), ids[0]); err != nil {
+			return err
+		}
+	}
+	dest := r.Header.Get("Sec-Fetch-Dest")
+	back, err := s.Service.Return(r.Context(), connect.ReturnRequest{
+		App: param(c, "app"), Connector: param(c, "connector"), Query: query,
+		Cookie:       func(flow string) string { return s.Browsers.Flow(r, flow) },
+		OtherCookies: s.Browsers.HoldsFlows(r),
+		TopLevel:     dest == "" || dest == "document",
+	})
+	if err != nil {
+		return err
+	}
+	return redirect(c, back.Location)
+}
+
+var errBadState = &connect.Error{Code: connect.CodeStateUnknown, Message: "This answer of the provider belongs to nothing that was begun here."}
+
+// callbackPost takes what a provider posts (OAuth 2.0 Form Post Response Mode). The
+// browser sends no cookie along, so nothing is decided here.
+func (s *Server) callbackPost(c echo.Context) error {
+	r := c.Request()
+	if !isForm(r) {
+		return errMediaType
+	}
+	if err := r.ParseForm(); err != nil {
+		return formError(err)
+	}
+	app, connector := param(c, "app"), param(c, "connector")
+	id, err := s.Service.Park(r.Context(), app, connector, r.PostForm)
+	if err != nil {
+		return err
+	}
+	return redirect(c, s.Service.RedirectURI(app, connector)+"?posted="+url.QueryEscape(id))
+}
+
+// resultPage says how a flow stands, to whom it concerns.
+func (s *Server) resultPage(c echo.Context) error {
+	f, app, here, err := s.concerned(c)
+	if err != nil {
+		return err
+	}
+	k, ok := app.Connector(f.Connector)
+	if !ok {
+		return errNoPage
+	}
+	held := s.Browsers.Flow(c.Request(), f.ID) != ""
+	p := views.ResultPage{
+		Page: s.page(c, app, &f.User), FlowID: f.ID, Status: string(f.Status), Code: string(f.Code),
+		Connector: s.connector(k, f.Scopes), Reconnect: f.Reconnect, OtherAccount: f.Detail.OtherAccount,
+		RefreshURL: connect.ResultPath(f.ID),
+	}
+	if f.Detail.Trace != "" {
+		p.Trace = f.Detail.Trace
+	}
+	p.Connector.Account = f.Detail.Account
+	p.Connector.Abilities = nil
+	if f.Status == connect.StatusConnected {
+		p.Abilities = s.abilities(k, f.Detail.Scopes)
+		p.Missing = s.abilities(k, f.Detail.Missing)
+	}
+	for i := range p.Connector.Params {
+		if v, ok := f.Params[p.Connector.Params[i].Name]; ok {
+			p.Connector.Params[i].Value = v
+		}
+	}
+	if f.Status.Final() {
+		p.ReturnURL = returnWithOutcome(app, &f)
+		if err := s.offerAgain(c, &p, &f, k, here, held); err != nil {
+			return err
+		}
+	} else if held {
+		p.CancelURL = connect.ResultPath(f.ID) + "/cancel"
+	}
+	return render(c, http.StatusOK, views.Result(p))
+}
+
+// concerned finds the flow of the path for a browser that it concerns.
+func (s *Server) concerned(c echo.Context) (connect.Flow, *connect.App, []connect.BrowserSession, error) {
+	r := c.Request()
+	here, err := s.Browsers.Identities(r)
+	if err != nil {
+		return connect.Flow{}, nil, nil, err
+	}
+	id := param(c, "flow")
+	f, err := s.Service.FlowOf(r.Context(), id, s.Browsers.Flow(r, id), here)
+	if err != nil {
+		return connect.Flow{}, nil, nil, err
+	}
+	app, err := s.Service.App(r.Context(), f.App)
+	return f, app, here, err
+}
+
+// offerAgain gives a result what it needs to begin anew, from the session or the link
+// that the flow came from, while that is alive.
+func (s *Server) offerAgain(c echo.Context, p *views.ResultPage, f *connect.Flow, k *connect.Connector, here []connect.BrowserSession, held bool) error {
+	for i := range here {
+		b := &here[i]
+		if b.App != f.App || b.User.ID != f.User.ID || !b.Allows(f.Connector) {
+			continue
+		}
+		p.LogoutURL = "/logout"
+		p.ListURL = appPath(f.App)
+		p.Connector.StartURL, p.Connector.Ticket = "/start", s.Service.SessionStartTicket(b, k.ID)
+		conn, err := s.Service.UserConnection(c.Request().Context(), f.App, k.ID, f.User.ID)
+		if err == nil {
+			p.DisconnectURL = appPath(f.App, "connectors", k.ID, "disconnect")
+			p.Connector.State, p.Connector.Connected = string(conn.Status), true
+		} else if connect.CodeOf(err) != connect.CodeNotConnected {
+			return err
+		}
+		return nil
+	}
+	if f.Session == "" || !held {
+		return nil
+	}
+	ticket, err := s.Service.LinkTicketAgain(c.Request().Context(), f)
+	if err != nil || ticket == "" {
+		return err
+	}
+	p.Connector.StartURL, p.Connector.Ticket = "/start", ticket
+	return nil
+}
+
+// cancelFlow ends the flow that this browser began.
+func (s *Server) cancelFlow(c echo.Context) error { return s.endFlow(c, false) }
+
+// notMe ends it because the page names somebody else.
+func (s *Server) notMe(c echo.Context) error { return s.endFlow(c, true) }
+
+func (s *Server) endFlow(c echo.Context, notMe bool) error {
+	id := param(c, "flow")
+	f, err := s.Service.CancelFlow(c.Request().Context(), id, s.Browsers.Flow(c.Request(), id), notMe)
+	if err != nil {
+		return err
+	}
+	return redirect(c, connect.ResultPath(f.ID))
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"patchbay/config"
+	"patchbay/connect"
+)
+
+// shutdownTime is how long requests in flight get to finish.
+const shutdownTime = 30 * time.Second
+
+func runServe(ctx context.Context, p *program, args []string) error {
+	fs := p.flags("serve", "Runs the server. It speaks plain HTTP: put a proxy with TLS in front of it.")
+	reader := config.Flags(fs,
+		config.Requires(config.PublicURL, config.Keys),
+		config.Takes(config.Listen, config.Database, config.AppsFile, config.StateDir, config.TrustedProxies,
+			config.OutboundAllow, config.RateLimit, config.LogLevel, config.LogFormat))
+	if err := p.parse(fs, args); err != nil {
+		return err
+	}
+	s, err := reader.Read(p.env)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.StateDir, 0o700); err != nil {
+		return fmt.Errorf("PATCHBAY_STATE_DIR: %w", err)
+	}
+	log := newLogger(p.stderr, s)
+	h, err := build(ctx, s, log)
+	if err != nil {
+		return err
+	}
+	if s.AppsFile != "" {
+		if err := h.applyAtStart(ctx, s.AppsFile, p.env); err != nil {
+			return errors.Join(err, h.close())
+		}
+	}
+	if _, err := h.service.Apps(ctx); err != nil {
+		return errors.Join(err, h.close())
+	}
+	l, err := net.Listen("tcp", s.Listen)
+	if err != nil {
+		return errors.Join(fmt.Errorf("PATCHBAY_LISTEN: %w", err), h.close())
+	}
+	log.Info("serving", "listen", l.Addr().String(), "public_url", h.service.PublicURL, "version", version())
+	err = h.serve(ctx, l, h.site(s).Handler())
+	return errors.Join(err, h.close())
+}
+
+func (h *house) applyAtStart(ctx context.Context, path string, env func(string) (string, bool)) error {
+	file, err := config.LoadApps(path, env, checker{h.catalog})
+	if err != nil {
+		return err
+	}
+	steps, err := h.service.Apply(ctx, wanted(file), false, nil)
+	if err != nil {
+		return err
+	}
+	for _, st := range steps {
+		if st.Verb != connect.Unchanged {
+			h.log.Info("apply", "step", st.String())
+		}
+	}
+	return nil
+}
+
+// serve answers requests until ctx ends, then finishes what is in flight: requests
+// first, then exchanges and refreshes, then what is written from time to time.
+func (h *house) serve(ctx context.Context, l net.Listener, site http.Handler) error {
+	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
+	swept := make(chan struct{})
+	go func() { defer close(swept); h.service.Run(background) }()
+
+	err := serveHTTP(ctx, l, site, h.log)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+	defer cancel()
+	err = errors.Join(err, h.service.Drain(drain))
+	stopBackground()
+	<-swept
+	if err == nil {
+		h.log.Info("stopped")
+	}
+	return err
+}
+
+// serveHTTP serves until ctx ends and then lets the requests in flight finish.
+func serveHTTP(ctx context.Context, l net.Listener, site http.Handler, log *slog.Logger) error {
+	server := &http.Server{
+		Handler: site, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
+		WriteTimeout: 90 * time.Second, IdleTimeout: 2 * time.Minute,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(l) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+	defer cancel()
+	return server.Shutdown(stopping)
+}

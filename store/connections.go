@@ -1,0 +1,232 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"patchbay/connect"
+)
+
+// connectionKey says whose connection it is and how often its tokens were written.
+// The columns of the lease and the intent belong to the refresh and are not here.
+const (
+	connectionKey  = `id, app, connector, owner, generation`
+	connectionBody = `type, status, reason, account_id, account_name, account_email, asked, scopes, missing, config,
+		params, proofs, assurance, sealed, key_id, token_type, obtained_at, expires_at,
+		connected_at, updated_at, last_used_at`
+	connectionColumns = connectionKey + `, ` + connectionBody
+)
+
+func connectionFields(c *connect.Connection) []any {
+	return []any{
+		&c.ID, &c.App, &c.Connector, ownerField{&c.Owner}, &c.Generation,
+		&c.Type, &c.Status, &c.Reason, &c.Account.ID, &c.Account.Name, &c.Account.Email,
+		jsonField{&c.Asked}, jsonField{&c.Scopes}, jsonField{&c.Missing}, jsonField{&c.Config},
+		jsonField{&c.Params}, jsonField{&c.Proofs}, &c.Assurance, blobField{&c.Sealed}, &c.KeyID, &c.TokenType,
+		timeField{&c.ObtainedAt}, timeField{&c.ExpiresAt},
+		timeField{&c.ConnectedAt}, timeField{&c.UpdatedAt}, timeField{&c.LastUsedAt},
+	}
+}
+
+const selectConnection = `SELECT ` + connectionColumns + ` FROM connections WHERE app = $1 AND connector = $2 AND owner = $3`
+
+// Connection implements connect.Store.
+func (s *Store) Connection(ctx context.Context, app, connector string, o connect.Owner) (connect.Connection, error) {
+	c, err := one(ctx, s.readers, connectionFields, connectionOf(app, connector, o), selectConnection, app, connector, o.Key())
+	return c, s.wrap("read a connection", err)
+}
+
+func connectionOf(app, connector string, o connect.Owner) func(*connect.Connection) bool {
+	return func(c *connect.Connection) bool { return c.App == app && c.Connector == connector && c.Owner == o }
+}
+
+const selectUserConnections = `SELECT ` + connectionColumns + ` FROM connections WHERE app = $1 AND owner = $2
+	ORDER BY connector`
+
+// UserConnections implements connect.Store. They are in the order of their connectors.
+func (s *Store) UserConnections(ctx context.Context, app, user string) ([]connect.Connection, error) {
+	same := func(c *connect.Connection) bool { return c.App == app && c.Owner.User == user }
+	all, err := list(ctx, s.readers, connectionFields, same, selectUserConnections, app, userKeyPrefix+user)
+	return all, s.wrap("read a user's connections", err)
+}
+
+const (
+	selectConnectorConnections = `SELECT ` + connectionColumns + ` FROM connections WHERE app = $1 AND connector = $2
+		ORDER BY owner`
+	countConnections = `SELECT COUNT(*) FROM connections WHERE app = $1 AND connector = $2`
+)
+
+// ConnectorConnections implements connect.Store. They are in the order of their owners.
+func (s *Store) ConnectorConnections(ctx context.Context, app, connector string) ([]connect.Connection, error) {
+	same := func(c *connect.Connection) bool { return c.App == app && c.Connector == connector }
+	all, err := list(ctx, s.readers, connectionFields, same, selectConnectorConnections, app, connector)
+	return all, s.wrap("read a connector's connections", err)
+}
+
+// CountConnections implements connect.Store.
+func (s *Store) CountConnections(ctx context.Context, app, connector string) (int, error) {
+	n, err := s.readers.number(ctx, countConnections, app, connector)
+	return int(n), s.wrap("count connections", err)
+}
+
+const selectAccountConnections = `SELECT ` + connectionColumns + ` FROM connections WHERE account_id = $1
+	ORDER BY app, connector, owner`
+
+// AccountConnections implements connect.Store. An account that the provider did not
+// name has none.
+func (s *Store) AccountConnections(ctx context.Context, types []string, account string) ([]connect.Connection, error) {
+	if account == "" {
+		return nil, nil
+	}
+	same := func(c *connect.Connection) bool { return c.Account.ID == account }
+	all, err := list(ctx, s.readers, connectionFields, same, selectAccountConnections, account)
+	all = slices.DeleteFunc(all, func(c connect.Connection) bool { return !slices.Contains(types, c.Type) })
+	return all, s.wrap("read an account's connections", err)
+}
+
+var (
+	finishFlow = updateFlow + ` AND ` + unfinished
+
+	insertConnection = `INSERT INTO connections (` + connectionColumns + `) VALUES (` + placeholders(1, connectionColumns) + `)
+		ON CONFLICT (app, connector, owner) DO NOTHING`
+
+	// The id of the row that is replaced, and its generation, are $27 and $28.
+	replaceConnection = `UPDATE connections SET id = $1, generation = $5, (` + connectionBody + `) = (` + placeholders(6, connectionBody) + `)
+		WHERE app = $2 AND connector = $3 AND owner = $4 AND id = $27 AND generation = $28`
+)
+
+const (
+	supersedeFlows = `UPDATE flows SET status = 'superseded', code = 'superseded', sealed = NULL, result_hash = NULL,
+			result_expires = 0, moved_at = $1, finished_at = $1, version = version + 1
+		WHERE app = $2 AND connector = $3 AND user_id = $4 AND id <> $5 AND ` + unfinished + `
+		RETURNING ` + flowColumns
+	endLink = `UPDATE connect_sessions SET ended_at = $1 WHERE app = $2 AND id = $3 AND ended_at = 0`
+)
+
+// Connect implements connect.Store.
+func (s *Store) Connect(ctx context.Context, c connect.Connecting) (connect.ConnectResult, error) {
+	f, conn := &c.Flow, &c.Connection
+	switch {
+	case !f.Status.Final():
+		return connect.ConnectResult{}, fmt.Errorf("store: connect: the flow's status %s is not final", f.Status)
+	case conn.App != f.App || conn.Connector != f.Connector || (conn.Owner.User != f.User.ID && conn.Owner != connect.Owner{}):
+		return connect.ConnectResult{}, fmt.Errorf("store: connect: connection %s is not of flow %s", conn.ID, f.ID)
+	case conn.Generation <= c.ReplacesGen:
+		return connect.ConnectResult{}, fmt.Errorf("store: connect: generation %d does not follow %d", conn.Generation, c.ReplacesGen)
+	}
+	var res connect.ConnectResult
+	_, err := s.write(ctx, s.durable, "connect", func(t tx) (bool, error) {
+		n, err := t.exec(finishFlow, flowFields(f)...)
+		if err != nil || n == 0 {
+			res.FlowMoved = err == nil
+			return false, err
+		}
+		if c.Replaces == "" {
+			n, err = t.exec(insertConnection, connectionFields(conn)...)
+		} else {
+			n, err = t.exec(replaceConnection, append(connectionFields(conn), c.Replaces, c.ReplacesGen)...)
+		}
+		if err != nil || n == 0 {
+			res.ConnectionMoved = err == nil
+			return false, err
+		}
+		same := func(o *connect.Flow) bool {
+			return o.App == f.App && o.Connector == f.Connector && o.User.ID == f.User.ID
+		}
+		res.Superseded, err = list(t.ctx, t, flowFields, same, supersedeFlows, millis(f.FinishedAt), f.App, f.Connector, f.User.ID, f.ID)
+		if err != nil {
+			return false, err
+		}
+		if f.Session != "" {
+			if _, err := t.exec(endLink, millis(f.FinishedAt), f.App, f.Session); err != nil {
+				return false, err
+			}
+		}
+		err = t.record(c.Events...)
+		return err == nil, err
+	})
+	if err != nil {
+		return connect.ConnectResult{}, err
+	}
+	return res, nil
+}
+
+const saveRefreshed = `UPDATE connections SET sealed = $3, key_id = $4, token_type = $5, scopes = $6, missing = $7,
+		config = $8, obtained_at = $9, expires_at = $10, status = $11, reason = '', generation = generation + 1
+	WHERE id = $1 AND generation = $2`
+
+// SaveRefreshed implements connect.Store. Fresh tokens work, so the connection does,
+// whatever somebody else made of a refresh that failed at the same generation.
+func (s *Store) SaveRefreshed(ctx context.Context, r connect.Refreshed) (bool, error) {
+	return s.write(ctx, s.durable, "save refreshed tokens", func(t tx) (bool, error) {
+		n, err := t.exec(saveRefreshed, r.ID, r.Generation, blobField{&r.Sealed}, r.KeyID, r.TokenType,
+			jsonField{&r.Scopes}, jsonField{&r.Missing}, jsonField{&r.Config},
+			millis(r.ObtainedAt), millis(r.ExpiresAt), connect.ConnectionConnected)
+		return n == 1, err
+	})
+}
+
+const markReconnect = `UPDATE connections SET status = $1, reason = $2, updated_at = $3
+	WHERE id = $4 AND generation = $5 AND status <> $1`
+
+// MarkReconnect implements connect.Store. It is false also for a connection that is
+// marked already, so that the history tells of it once.
+func (s *Store) MarkReconnect(ctx context.Context, id string, generation int64, reason string, ev connect.Event) (bool, error) {
+	return s.write(ctx, s.durable, "mark a connection", func(t tx) (bool, error) {
+		n, err := t.exec(markReconnect, connect.ConnectionReconnectRequired, reason, millis(ev.At), id, generation)
+		if err != nil || n == 0 {
+			return false, err
+		}
+		err = t.record(ev)
+		return err == nil, err
+	})
+}
+
+const deleteConnection = `DELETE FROM connections WHERE app = $1 AND connector = $2 AND owner = $3 RETURNING ` + connectionColumns
+
+// Disconnect implements connect.Store. It fills in the connection of ev.
+func (s *Store) Disconnect(ctx context.Context, app, connector string, o connect.Owner, ev connect.Event) (connect.Connection, error) {
+	var gone connect.Connection
+	err := s.writeAll(ctx, s.durable, "disconnect", func(t tx) error {
+		c, err := one(t.ctx, t, connectionFields, connectionOf(app, connector, o), deleteConnection, app, connector, o.Key())
+		if err != nil {
+			return err
+		}
+		gone, ev.Connection = c, c.ID
+		return t.record(ev)
+	})
+	if err != nil {
+		return connect.Connection{}, err
+	}
+	return gone, nil
+}
+
+const (
+	touchConnection = `UPDATE connections SET last_used_at = $1 WHERE id = $2 AND last_used_at < $1`
+	touchBatch      = 500
+)
+
+// TouchConnections implements connect.Store. A use that is older than the one known
+// changes nothing, nor does one of a connection that is gone.
+func (s *Store) TouchConnections(ctx context.Context, used map[string]time.Time) error {
+	ids := make([]string, 0, len(used))
+	for id := range used {
+		ids = append(ids, id)
+	}
+	for batch := range slices.Chunk(ids, touchBatch) {
+		err := s.writeAll(ctx, s.relaxed, "note last uses", func(t tx) error {
+			for _, id := range batch {
+				if _, err := t.exec(touchConnection, millis(used[id]), id); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,68 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+
+	"patchbay/connect"
+)
+
+const eventColumns = `id, at, kind, app, user_id, connector, flow, connection, trace, data`
+
+func eventFields(e *connect.Event) []any {
+	return []any{
+		&e.ID, timeField{&e.At}, &e.Kind, &e.App, &e.User, &e.Connector, &e.Flow, &e.Connection, &e.Trace, jsonField{&e.Data},
+	}
+}
+
+var insertEvent = `INSERT INTO events (` + eventColumns + `) VALUES (` + placeholders(1, eventColumns) + `)`
+
+// record keeps those of the events that belong to the history end users see.
+func (t tx) record(events ...connect.Event) error {
+	for i := range events {
+		if !historic(events[i].Kind) {
+			continue
+		}
+		if _, err := t.exec(insertEvent, eventFields(&events[i])...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func historic(k connect.EventKind) bool {
+	return k == connect.EventFlowFinished || strings.HasPrefix(string(k), "connection.")
+}
+
+const selectEvents = `SELECT ` + eventColumns + ` FROM events WHERE app = $1 AND user_id = $2
+	ORDER BY at DESC, seq DESC LIMIT $3`
+
+// Events implements connect.Store. Of the same instant, what was written last is newest.
+func (s *Store) Events(ctx context.Context, app, user string, limit int) ([]connect.Event, error) {
+	same := func(e *connect.Event) bool { return e.App == app && e.User == user }
+	events, err := list(ctx, s.readers, eventFields, same, selectEvents, app, user, limit)
+	return events, s.wrap("read the history", err)
+}
+
+const selectEvent = `SELECT ` + eventColumns + ` FROM events WHERE app = $1 AND user_id = $2 AND id = $3`
+
+// Event implements connect.Store.
+func (s *Store) Event(ctx context.Context, app, user, id string) (connect.Event, error) {
+	same := func(e *connect.Event) bool { return e.App == app && e.User == user && e.ID == id }
+	e, err := one(ctx, s.readers, eventFields, same, selectEvent, app, user, id)
+	return e, s.wrap("read an entry of the history", err)
+}
+
+const updateEventData = `UPDATE events SET data = $1 WHERE id = $2`
+
+// SetEventData implements connect.Store.
+func (s *Store) SetEventData(ctx context.Context, id string, data map[string]string) error {
+	return s.writeAll(ctx, s.relaxed, "amend the history", func(t tx) error {
+		n, err := t.exec(updateEventData, jsonField{&data}, id)
+		if err == nil && n == 0 {
+			return sql.ErrNoRows
+		}
+		return err
+	})
+}

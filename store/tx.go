@@ -1,0 +1,204 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"patchbay/connect"
+)
+
+// fault is what an error of a driver means to a caller.
+type fault int
+
+const (
+	faultOther       fault = iota
+	faultUnavailable       // trying later can help
+	faultNoParent          // the app or connector that the row belongs to is not there
+)
+
+// tx is a transaction that writes.
+type tx struct {
+	ctx context.Context
+	*sql.Tx
+}
+
+// write runs f in one transaction on db and commits it if f returns true. Neither the
+// caller's going away nor an error leaves a transaction open: the first counts until
+// the transaction begins and not after, the second rolls it back.
+func (s *Store) write(ctx context.Context, db *sql.DB, op string, f func(tx) (bool, error)) (bool, error) {
+	if err := s.takeTurn(ctx); err != nil {
+		return false, s.wrap(op, err)
+	}
+	defer s.endTurn()
+	ctx = context.WithoutCancel(ctx)
+	t, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return false, s.wrap(op, err)
+	}
+	defer func() { _ = t.Rollback() }() // also when f panics; after a commit it does nothing
+	done, err := f(tx{ctx, t})
+	if err != nil || !done {
+		return false, s.wrap(op, err)
+	}
+	if err := t.Commit(); err != nil {
+		return false, s.wrap(op, err)
+	}
+	s.dirty.Store(true)
+	return true, nil
+}
+
+// writeAll is write for an f that either works or fails.
+func (s *Store) writeAll(ctx context.Context, db *sql.DB, op string, f func(tx) error) error {
+	_, err := s.write(ctx, db, op, func(t tx) (bool, error) {
+		err := f(t)
+		return err == nil, err
+	})
+	return err
+}
+
+func (s *Store) takeTurn(ctx context.Context) error {
+	if err := ctx.Err(); err != nil || s.turn == nil {
+		return err
+	}
+	select {
+	case s.turn <- struct{}{}:
+		return nil
+	default:
+	}
+	timer := time.NewTimer(s.patience)
+	defer timer.Stop()
+	select {
+	case s.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return fmt.Errorf("%w: waited %s for other writes", connect.ErrUnavailable, s.patience)
+	}
+}
+
+func (s *Store) endTurn() {
+	if s.turn != nil {
+		<-s.turn
+	}
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (t tx) exec(query string, args ...any) (int64, error) {
+	res, err := t.ExecContext(t.ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// execAll runs statements that take the same arguments.
+func (t tx) execAll(args []any, queries ...string) error {
+	for _, q := range queries {
+		if _, err := t.exec(q, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readers is the pool of connections that only read. It keeps its statements prepared:
+// reading a connection takes half the time so.
+type readers struct {
+	*sql.DB
+	prepared sync.Map // of query to *sql.Stmt
+}
+
+// QueryContext shadows the one of sql.DB.
+func (r *readers) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	known, ok := r.prepared.Load(query)
+	if !ok {
+		fresh, err := r.PrepareContext(ctx, query)
+		if err != nil {
+			return nil, err
+		}
+		if known, ok = r.prepared.LoadOrStore(query, fresh); ok {
+			_ = fresh.Close() // another goroutine was faster
+		}
+	}
+	return known.(*sql.Stmt).QueryContext(ctx, args...)
+}
+
+// number reads the one integer that query finds.
+func (r *readers) number(ctx context.Context, query string, args ...any) (int64, error) {
+	return one(ctx, r, func(n *int64) []any { return []any{n} }, anyRow, query, args...)
+}
+
+// querier is what both a transaction and the pool of readers can do.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// one reads the row that query finds, sql.ErrNoRows for none. fields are where the
+// columns of a row go, same says whether the row is the one that was asked for.
+func one[T any](ctx context.Context, q querier, fields func(*T) []any, same func(*T) bool, query string, args ...any) (T, error) {
+	var zero T
+	rows, err := list(ctx, q, fields, same, query, args...)
+	if err != nil {
+		return zero, err
+	}
+	switch len(rows) {
+	case 0:
+		return zero, sql.ErrNoRows
+	case 1:
+		return rows[0], nil
+	}
+	return zero, fmt.Errorf("%d rows where one was asked for", len(rows))
+}
+
+// list reads all rows that query finds.
+func list[T any](ctx context.Context, q querier, fields func(*T) []any, same func(*T) bool, query string, args ...any) ([]T, error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	var out []T
+	for rows.Next() {
+		var v T
+		if err := rows.Scan(fields(&v)...); err != nil {
+			return nil, err
+		}
+		if !same(&v) {
+			return nil, errOtherRow
+		}
+		out = append(out, v)
+	}
+	return out, rows.Err()
+}
+
+// anyRow is for queries that ask for no particular row.
+func anyRow[T any](*T) bool { return true }
+
+// errOtherRow guards against a driver, or a database/sql, that answers one query with
+// the rows of another (CVE-2025-47907). It must never be seen.
+var errOtherRow = errors.New("the database returned another row than was asked for")
+
+// wrap adds what was being done, and what connect needs to know of the error. The
+// cause stays in the chain, for the log.
+func (s *Store) wrap(op string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, sql.ErrNoRows):
+		return fmt.Errorf("store: %s: %w", op, connect.ErrNotFound)
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, connect.ErrUnavailable):
+		return fmt.Errorf("store: %s: %w", op, err)
+	}
+	switch s.classify(err) {
+	case faultUnavailable:
+		return fmt.Errorf("store: %s: %w: %w", op, connect.ErrUnavailable, err)
+	case faultNoParent:
+		return fmt.Errorf("store: %s: its app or connector: %w: %w", op, connect.ErrNotFound, err)
+	}
+	return fmt.Errorf("store: %s: %w", op, err)
+}

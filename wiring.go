@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+
+	"patchbay/config"
+	"patchbay/connect"
+	"patchbay/events"
+	"patchbay/handlers"
+	"patchbay/oauth"
+	"patchbay/provider"
+	"patchbay/session"
+	"patchbay/store"
+	"patchbay/vault"
+)
+
+// house is the program's parts, made in order by build. Close it.
+type house struct {
+	log     *slog.Logger
+	store   *store.Store
+	service *connect.Service
+	ring    *vault.Ring
+	oauth   *oauth.Client
+	catalog *provider.Catalog
+}
+
+// build opens the database and makes everything that works on it.
+func build(ctx context.Context, s *config.Settings, log *slog.Logger) (*house, error) {
+	ring, err := vault.ParseKeys(s.Keys)
+	if err != nil {
+		return nil, err
+	}
+	catalog, err := provider.Embedded()
+	if err != nil {
+		return nil, err
+	}
+	outbound, err := oauth.NewHTTPClient(s.OutboundAllow)
+	if err != nil {
+		return nil, err
+	}
+	db, err := store.OpenSQLite(ctx, s.Database, store.Options{})
+	if err != nil {
+		return nil, err
+	}
+	if err := checkKeys(ctx, db, ring); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	h := &house{log: log, store: db, ring: ring, catalog: catalog, oauth: &oauth.Client{HTTP: outbound}}
+	h.service = &connect.Service{
+		Store: db, Sealer: ring, Catalog: catalog, OAuth: h.oauth, Emit: events.Log(log),
+	}
+	if s.PublicURL != nil {
+		h.service.PublicURL = s.PublicURL.String()
+	}
+	return h, nil
+}
+
+func (h *house) close() error { return h.store.Close() }
+
+// site is the web side.
+func (h *house) site(s *config.Settings) *handlers.Server {
+	secure := s.PublicURL.Scheme == "https"
+	return &handlers.Server{
+		Service:        h.service,
+		Browsers:       &session.Browsers{Service: h.service, Secure: secure},
+		Callers:        &session.Callers{Service: h.service, Tokens: session.NewUserTokens(h.oauth.HTTP, nil)},
+		Log:            h.log,
+		Ready:          h.store.Ping,
+		TrustedProxies: s.TrustedProxies,
+		RateLimit:      s.RateLimit,
+		HTTPS:          secure,
+	}
+}
+
+func newLogger(w io.Writer, s *config.Settings) *slog.Logger {
+	o := &slog.HandlerOptions{Level: s.LogLevel}
+	if s.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// checkKeys refuses keys that cannot open what is stored. For each key that was ever
+// used there is a sealed check value; a key of the same id with other bytes fails on it.
+func checkKeys(ctx context.Context, db *store.Store, ring *vault.Ring) error {
+	checks, err := db.KeyChecks(ctx)
+	if err != nil {
+		return err
+	}
+	used, err := db.KeysInUse(ctx)
+	if err != nil {
+		return err
+	}
+	var problems []error
+	for _, id := range used {
+		if !ring.Has(id) {
+			problems = append(problems, fmt.Errorf("PATCHBAY_KEYS lacks the key %q, which sealed what is stored in this database: add its id:base64 line after the newest one", id))
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(checks)) {
+		if !ring.Has(id) {
+			continue
+		}
+		if _, err := ring.Open(keyCheck(id), checks[id]); err != nil {
+			problems = append(problems, fmt.Errorf("PATCHBAY_KEYS has a key %q that is not the one this database was sealed with: restore the right key under that id, and give a new key a new id", id))
+		}
+	}
+	if len(problems) > 0 {
+		return errors.Join(problems...)
+	}
+	newest := ring.NewestID()
+	if _, known := checks[newest]; known {
+		return nil
+	}
+	sealed, err := ring.Seal(keyCheck(newest), []byte("patchbay"))
+	if err != nil {
+		return err
+	}
+	return db.AddKeyCheck(ctx, newest, sealed)
+}
+
+func keyCheck(id string) vault.Context { return vault.Context{Row: id, Purpose: "key-check"} }
+
+// checker lets package config ask the catalogue.
+type checker struct{ catalog *provider.Catalog }
+
+func (c checker) KnownType(typ string) (string, bool) {
+	if _, ok := c.catalog.Entry(typ); ok {
+		return "", true
+	}
+	var near []string
+	for _, t := range c.catalog.Types() {
+		if len(typ) >= 3 && (strings.Contains(t, typ) || strings.Contains(typ, t) || strings.HasPrefix(t, typ[:3])) {
+			near = append(near, t)
+		}
+	}
+	if near == nil {
+		near = c.catalog.Types()
+	}
+	return strings.Join(near, ", "), false
+}
+
+func (c checker) CheckParams(typ string, params map[string]string) error {
+	e, ok := c.catalog.Entry(typ)
+	if !ok {
+		return nil
+	}
+	return e.CheckParams(params)
+}
+
+// wanted turns an apps file into what connect keeps.
+func wanted(file *config.Apps) []connect.App {
+	out := make([]connect.App, 0, len(file.Apps))
+	for i := range file.Apps {
+		out = append(out, wantedApp(&file.Apps[i]))
+	}
+	return out
+}
+
+func wantedApp(a *config.App) connect.App {
+	w := connect.App{
+		ID: a.ID, Name: a.Name, Origins: a.Origins, ReturnURLs: a.ReturnURLs, VerifyURL: a.VerifyURL,
+		MinAssurance: connect.Assurance(a.MinAssurance), Theme: connect.Theme{Accent: a.Theme.Accent},
+	}
+	if a.Theme.Logo != nil {
+		w.Theme.Logo, w.Theme.LogoType = a.Theme.Logo.Data, a.Theme.Logo.MediaType
+	}
+	if u := a.UserTokens; u != nil {
+		w.UserTokens = connect.UserTokens{
+			Issuer: u.Issuer, Audience: u.Audience, JWKSURL: u.JWKSURL, PublicKey: u.PublicKeyPEM, HS256Secret: u.HS256Secret,
+		}
+	}
+	for _, t := range a.ServiceTokens {
+		w.Credentials = append(w.Credentials, credential(connect.ServiceToken, t.Name, t.Token, t.Scopes))
+	}
+	for _, k := range a.BuilderKeys {
+		w.Credentials = append(w.Credentials, credential(connect.BuilderKey, k.Name, k.Token, nil))
+	}
+	for _, c := range a.Connectors {
+		w.Connectors = append(w.Connectors, connect.Connector{
+			App: a.ID, ID: c.ID, Type: c.Type, Mode: connect.ConnectorMode(c.Mode), Name: c.Name, Description: c.Description,
+			ClientID: c.ClientID, ClientSecrets: c.ClientSecrets, Scopes: c.Scopes, Params: c.Params,
+			Endpoints: provider.Endpoints(c.Endpoints),
+		})
+	}
+	return w
+}
+
+func credential(kind connect.CredentialKind, name string, token vault.Secret, scopes []string) connect.Credential {
+	return connect.Credential{Kind: kind, Name: name, Hash: connect.HashSecret(token.Reveal()), Scopes: scopes}
+}
