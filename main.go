@@ -16,6 +16,8 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"patchbay/config"
 )
 
 // command is one of the program's verbs.
@@ -119,6 +121,23 @@ func (p *program) flags(name, about string) *flag.FlagSet {
 		}
 	}
 	return fs
+}
+
+// settings registers the settings that a command takes, and lists in its usage those
+// that have no flag.
+func (p *program) settings(fs *flag.FlagSet, options ...config.Option) *config.Reader {
+	reader := config.Flags(fs, options...)
+	usage := fs.Usage
+	fs.Usage = func() {
+		usage()
+		for i, line := range reader.Environment() {
+			if i == 0 {
+				fmt.Fprint(fs.Output(), "\nEnvironment only:\n")
+			}
+			fmt.Fprintln(fs.Output(), "  "+line)
+		}
+	}
+	return reader
 }
 
 // parse reads the flags. --help prints the usage on standard output; a mistake prints

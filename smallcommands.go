@@ -42,7 +42,7 @@ func runKeys(_ context.Context, p *program, args []string) error {
 func runSandbox(ctx context.Context, p *program, args []string) error {
 	fs := p.flags("sandbox", "Runs the pretend provider alone, for tests and for trying things out. It protects nothing.")
 	listen := fs.String("listen", "127.0.0.1:8081", "`address` to serve")
-	reader := config.Flags(fs, config.Takes(config.LogLevel, config.LogFormat))
+	reader := p.settings(fs, config.Takes(config.LogLevel, config.LogFormat))
 	if err := p.parse(fs, args); err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func runSandbox(ctx context.Context, p *program, args []string) error {
 
 func runHealthcheck(ctx context.Context, p *program, args []string) error {
 	fs := p.flags("healthcheck", "Asks /readyz of the configured address. Exit code 0: ready, 1: not.")
-	reader := config.Flags(fs, config.Takes(config.Listen))
+	reader := p.settings(fs, config.Takes(config.Listen))
 	if err := p.parse(fs, args); err != nil {
 		return err
 	}

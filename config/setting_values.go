@@ -32,14 +32,14 @@ var table = []row{
 	{Listen, "listen", false, "127.0.0.1:8080", "`address` to serve, plain HTTP", "give host:port, like 127.0.0.1:8080", readListen},
 	{PublicURL, "public-url", false, "", "the one `origin` of every link and cookie", "give the address that browsers use, like https://connect.example.com", readPublicURL},
 	{Database, "database", true, "sqlite:patchbay.db", "where to keep everything, as `sqlite:PATH`", "give sqlite:PATH, like sqlite:patchbay.db", readDatabase},
-	{Keys, "", true, "", "", "make a key with `patchbay keys new` and put its line here, or into a file that PATCHBAY_KEYS_FILE names", readKeys},
+	{Keys, "", true, "", "encryption keys, id:base64 each, newest first; PATCHBAY_KEYS_FILE names a file with them", "make a key with `patchbay keys new` and put its line here, or into a file that PATCHBAY_KEYS_FILE names", readKeys},
 	{AppsFile, "apps", false, "", "apps `file` to apply at start", "name an apps file, like apps.yaml", readAppsFile},
 	{StateDir, "state-dir", false, "", "`directory` of the refresh spool; default: the SQLite file's", "name a directory", readStateDir},
 	{TrustedProxies, "trusted-proxies", false, "", "`CIDRs` whose X-Forwarded-For is believed", "list CIDRs, like 10.0.0.0/8", readTrustedProxies},
 	{OutboundAllow, "outbound-allow", false, "", "`host:port` list that outbound calls may reach though not public and https", "list host:port, like gitlab.internal:443", readOutboundAllow},
 	{RateLimit, "rate-limit", false, "on", "rate limits, `on or off`", "say on or off", readRateLimit},
-	{LogLevel, "", false, "info", "", "say debug, info, warn or error", readLogLevel},
-	{LogFormat, "", false, "", "", "say text or json", readLogFormat},
+	{LogLevel, "", false, "info", "debug, info, warn or error; default info", "say debug, info, warn or error", readLogLevel},
+	{LogFormat, "", false, "", "text or json; default text on a terminal, else json", "say text or json", readLogFormat},
 }
 
 func readListen(s *Settings, value string) string {

@@ -101,6 +101,18 @@ func Flags(fs *flag.FlagSet, options ...Option) *Reader {
 	return r
 }
 
+// Environment describes the settings that the command takes from the environment
+// alone, a line each, for its usage.
+func (r *Reader) Environment() []string {
+	var lines []string
+	for _, row := range table {
+		if row.flag == "" && slices.Contains(r.takes, row.setting) {
+			lines = append(lines, fmt.Sprintf("%s\n    \t%s", row.setting.Env(), row.usage))
+		}
+	}
+	return lines
+}
+
 // Read returns the settings, or every problem with them. The environment is asked
 // through env, which is os.LookupEnv in a program; an empty variable counts as none.
 func (r *Reader) Read(env func(string) (string, bool)) (*Settings, error) {

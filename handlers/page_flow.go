@@ -102,17 +102,22 @@ func (s *Server) callback(c echo.Context) error {
 			return err
 		}
 	}
-	dest := r.Header.Get("Sec-Fetch-Dest")
 	back, err := s.Service.Return(r.Context(), connect.ReturnRequest{
 		App: param(c, "app"), Connector: param(c, "connector"), Query: query,
 		Cookie:       func(flow string) string { return s.Browsers.Flow(r, flow) },
 		OtherCookies: s.Browsers.HoldsFlows(r),
-		TopLevel:     dest == "" || dest == "document",
+		TopLevel:     topLevel(r),
 	})
 	if err != nil {
 		return err
 	}
 	return redirect(c, back.Location)
+}
+
+// topLevel reports whether the browser loads r as a page of its own, as far as it says.
+func topLevel(r *http.Request) bool {
+	dest := r.Header.Values("Sec-Fetch-Dest")
+	return len(dest) == 0 || (len(dest) == 1 && dest[0] == "document")
 }
 
 var errBadState = &connect.Error{Code: connect.CodeStateUnknown, Message: "This answer of the provider belongs to nothing that was begun here."}

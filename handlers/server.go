@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -41,55 +42,84 @@ func (s *Server) Handler() http.Handler {
 	e.Logger.SetOutput(discard{})
 	e.IPExtractor = clientAddress(s.TrustedProxies)
 	e.HTTPErrorHandler = s.answerError
-	e.Use(s.traced, s.secured, s.recovered)
+	e.Use(s.traced, s.secured, s.recovered, noOptions)
 	s.routes(e)
 	return e
 }
 
-// routes is the whole route table. What is not here does not exist.
+const (
+	get  = http.MethodGet
+	post = http.MethodPost
+	del  = http.MethodDelete
+)
+
+// routes is the whole route table. What is not here does not exist. Routes are added
+// one by one and not in groups: a group of the framework answers 404 where a known
+// address is asked with another method.
 func (s *Server) routes(e *echo.Echo) {
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/healthz", s.healthz)
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/readyz", s.readyz)
 	e.Match([]string{http.MethodGet, http.MethodHead}, static.Prefix+"*", echo.WrapHandler(static.Handler()))
 	e.GET("/favicon.ico", s.favicon)
 
-	page := e.Group("", s.pageLimited, bodyLimited(maxFormBody), compressed)
-	page.GET("/", s.frontPage)
-	page.GET("/apps/:app", s.listPage)
-	page.GET("/apps/:app/settings", s.settingsPage)
-	page.GET("/apps/:app/connectors/:connector/disconnect", s.disconnectPage)
-	page.POST("/apps/:app/connectors/:connector/disconnect", s.disconnect, s.ourForm)
-	page.POST("/apps/:app/connectors/:connector/cancel", s.cancelConnector, s.ourForm)
-	page.GET("/apps/:app/receipts/:receipt", s.receiptPage)
-	page.GET("/apps/:app/theme.css", s.themeStyle)
-	page.GET("/apps/:app/logo", s.themeLogo)
-	page.GET("/session/:ticket", s.openSession)
-	page.POST("/session/:ticket", s.switchSession, s.ourForm)
-	page.GET("/link/:ticket", s.linkPage)
-	page.POST("/start", s.start, s.ourForm)
-	page.GET("/oauth/callback/:app/:connector", s.callback)
-	page.POST("/oauth/callback/:app/:connector", s.callbackPost)
-	page.GET("/flows/:flow", s.resultPage)
-	page.POST("/flows/:flow/cancel", s.cancelFlow, s.ourForm)
-	page.POST("/flows/:flow/not-me", s.notMe, s.ourForm)
-	page.POST("/logout", s.logout, s.ourForm)
-	page.GET("/signed-out", s.signedOutPage)
+	page := func(method, path string, handle echo.HandlerFunc, more ...echo.MiddlewareFunc) {
+		e.Add(method, path, handle, append([]echo.MiddlewareFunc{s.pageLimited, bodyLimited(maxFormBody), compressed}, more...)...)
+	}
+	page(get, "/", s.frontPage)
+	page(get, "/apps/:app", s.listPage)
+	page(get, "/apps/:app/settings", s.settingsPage)
+	page(get, "/apps/:app/connectors/:connector/disconnect", s.disconnectPage)
+	page(post, "/apps/:app/connectors/:connector/disconnect", s.disconnect, s.ourForm)
+	page(post, "/apps/:app/connectors/:connector/cancel", s.cancelConnector, s.ourForm)
+	page(get, "/apps/:app/receipts/:receipt", s.receiptPage)
+	page(get, "/apps/:app/theme.css", s.themeStyle)
+	page(get, "/apps/:app/logo", s.themeLogo)
+	page(get, "/session/:ticket", s.openSession)
+	page(post, "/session/:ticket", s.switchSession, s.ourForm)
+	page(get, "/link/:ticket", s.linkPage)
+	page(post, "/start", s.start, s.ourForm)
+	page(get, "/oauth/callback/:app/:connector", s.callback)
+	page(post, "/oauth/callback/:app/:connector", s.callbackPost)
+	page(get, "/flows/:flow", s.resultPage)
+	page(post, "/flows/:flow/cancel", s.cancelFlow, s.ourForm)
+	page(post, "/flows/:flow/not-me", s.notMe, s.ourForm)
+	page(post, "/logout", s.logout, s.ourForm)
+	page(get, "/signed-out", s.signedOutPage)
 
-	api := e.Group("/api/apps/:app", bodyLimited(maxJSONBody))
-	user := api.Group("/app-user-auth/connectors", s.cors)
-	user.GET("", s.api(s.userConnectors, userTokens))
-	user.OPTIONS("", s.preflight)
-	user.POST("/:connector/initiate", s.api(s.initiate, userTokens))
-	user.OPTIONS("/:connector/initiate", s.preflight)
-	user.DELETE("/:connector", s.api(s.disconnectAppUser, userTokens))
-	user.OPTIONS("/:connector", s.preflight)
-	api.GET("/app-user-auth/connectors/:connector/token", s.api(s.appUserToken, tokenReads))
-	api.POST("/connect-sessions", s.api(s.createSession, sessionCalls))
-	api.DELETE("/connect-sessions/:session", s.api(s.deleteSession, sessionCalls))
-	api.GET("/flows/:flow", s.api(s.flow, sessionCalls))
-	api.POST("/flows/:flow/confirm", s.api(s.confirm, sessionCalls))
-	api.GET("/users/:user/connections", s.api(s.userConnections, tokenCalls))
-	api.DELETE("/users/:user", s.api(s.deleteUser, sessionCalls))
+	api := func(method, path string, handle func(*call) error, need access, more ...echo.MiddlewareFunc) {
+		e.Add(method, "/api/apps/:app"+path, s.api(handle, need), append([]echo.MiddlewareFunc{bodyLimited(maxJSONBody)}, more...)...)
+	}
+	for _, path := range preflights {
+		e.OPTIONS(path, s.preflight, s.cors)
+	}
+	api(get, "/app-user-auth/connectors", s.userConnectors, userTokens, s.cors)
+	api(post, "/app-user-auth/connectors/:connector/initiate", s.initiate, userTokens, s.cors)
+	api(del, "/app-user-auth/connectors/:connector", s.disconnectAppUser, userTokens, s.cors)
+	api(get, "/app-user-auth/connectors/:connector/token", s.appUserToken, tokenReads)
+	api(post, "/connect-sessions", s.createSession, sessionCalls)
+	api(del, "/connect-sessions/:session", s.deleteSession, sessionCalls)
+	api(get, "/flows/:flow", s.flow, sessionCalls)
+	api(post, "/flows/:flow/confirm", s.confirm, sessionCalls)
+	api(get, "/users/:user/connections", s.userConnections, tokenCalls)
+	api(del, "/users/:user", s.deleteUser, sessionCalls)
+}
+
+// preflights are the addresses that browsers may ask about with OPTIONS.
+var preflights = []string{
+	"/api/apps/:app/app-user-auth/connectors",
+	"/api/apps/:app/app-user-auth/connectors/:connector/initiate",
+	"/api/apps/:app/app-user-auth/connectors/:connector",
+}
+
+// noOptions refuses OPTIONS where it is no preflight; the framework would answer it
+// for every address.
+func noOptions(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if c.Request().Method == http.MethodOptions && c.Path() != "" && !slices.Contains(preflights, c.Path()) {
+			return echo.ErrMethodNotAllowed
+		}
+		return next(c)
+	}
 }
 
 func (s *Server) healthz(c echo.Context) error {

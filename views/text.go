@@ -146,14 +146,3 @@ func describedBy(c Connector, p Param) string {
 	}
 	return strings.Join(ids, " ")
 }
-
-func join(names []string) string {
-	switch len(names) {
-	case 0:
-		return ""
-	case 1:
-		return names[0]
-	}
-	last := len(names) - 1
-	return strings.Join(names[:last], ", ") + " and " + names[last]
-}
