@@ -17,6 +17,9 @@ import (
 // lines, what smells of an attack or fails at a provider is a warning.
 func Log(log *slog.Logger) func(context.Context, connect.Event) {
 	return func(ctx context.Context, e connect.Event) {
+		if !log.Enabled(ctx, level(e.Kind)) {
+			return // token reads come by the thousand
+		}
 		attrs := []slog.Attr{slog.String("app", e.App), slog.String("connector", e.Connector), slog.String("user", e.User)}
 		for _, pair := range [][2]string{{"flow", e.Flow}, {"connection", e.Connection}, {"trace", e.Trace}} {
 			if pair[1] != "" {

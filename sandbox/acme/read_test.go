@@ -124,11 +124,13 @@ func TestReadWhenTheProviderRefuses(t *testing.T) {
 		})
 	}
 	for name, answer := range map[string]http.HandlerFunc{
-		"not JSON":         func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("<html>")) },
-		"500":              func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
-		"http.StatusFound": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://localhost/", 302) },
-		"404":              func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) },
-		"hangs up":         func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"not JSON": func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("<html>")) },
+		"500":      func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
+		"302": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://localhost/", http.StatusFound)
+		},
+		"404":      func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) },
+		"hangs up": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := reading{Name: "GitHub"}
