@@ -51,7 +51,7 @@ func runDemo(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	if *rateLimit != "on" && *rateLimit != "off" {
-		return &usageError{"--rate-limit must be on or off"}
+		return errors.New("--rate-limit must be on or off")
 	}
 	d, err := openDemo(*listen, *sandboxListen, *appListen)
 	if err != nil {
@@ -96,7 +96,7 @@ func openDemo(listen, sandboxListen, appListen string) (*demo, error) {
 		{"--app-listen", appListen, &d.app, &d.appURL, "127.0.0.1"},
 	} {
 		if err := loopback(l.address); err != nil {
-			return nil, &usageError{fmt.Sprintf("%s: %v", l.flag, err)}
+			return nil, fmt.Errorf("%s: %w", l.flag, err)
 		}
 		opened, err := net.Listen("tcp", l.address)
 		if err != nil {

@@ -37,6 +37,16 @@ func (a Account) Label() string {
 	return a.ID
 }
 
+// tellApart labels two accounts so that a person can see which is which, even where
+// both go by the same name.
+func tellApart(a, b Account) (string, string) {
+	first, second := a.Label(), b.Label()
+	if first == second {
+		first, second = first+" ("+a.ID+")", second+" ("+b.ID+")"
+	}
+	return first, second
+}
+
 // Connection is the link that exists: a connector, its owner, a provider account and
 // its tokens.
 type Connection struct {

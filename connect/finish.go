@@ -89,7 +89,7 @@ func (s *Service) store(ctx context.Context, f Flow, c *Connector, reg oauth.Reg
 			return f, err
 		}
 		if old.ID != "" && differs(old.Account, account) {
-			f.Detail.Account, f.Detail.OtherAccount = old.Account.Label(), account.Label()
+			f.Detail.Account, f.Detail.OtherAccount = tellApart(old.Account, account)
 			f.Detail.FreshGrant = string(s.revokeFresh(ctx, c, reg, t, account, old))
 			moved, err := s.end(ctx, &f, StatusFailed, CodeAccountMismatch)
 			if err != nil || moved {

@@ -163,13 +163,22 @@ func (s *Service) FlowOf(ctx context.Context, id, cookie string, sessions []Brow
 	if f.heldBy(cookie) {
 		return f, nil
 	}
+	if SignedInAs(sessions, &f) {
+		return f, nil
+	}
+	return Flow{}, errNoFlow
+}
+
+// SignedInAs reports whether one of the browser's identities is the flow's end user and
+// may see its connector.
+func SignedInAs(sessions []BrowserSession, f *Flow) bool {
 	for i := range sessions {
 		b := &sessions[i]
 		if b.App == f.App && b.User.ID == f.User.ID && b.Allows(f.Connector) {
-			return f, nil
+			return true
 		}
 	}
-	return Flow{}, errNoFlow
+	return false
 }
 
 // CancelFlow ends a flow that the browser holding cookie began. notMe says that the

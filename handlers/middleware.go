@@ -48,7 +48,7 @@ func (s *Server) traced(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		s.Log.LogAttrs(r.Context(), level, "request",
 			slog.String("method", knownMethod(r.Method)), slog.String("route", route),
-			slog.Int("status", c.Response().Status), slog.Duration("took", time.Since(begun).Round(time.Microsecond)),
+			slog.Int("status", c.Response().Status), slog.Float64("took_ms", float64(time.Since(begun).Microseconds())/1000),
 			slog.String("client", c.RealIP()), slog.String("trace", trace))
 		return nil
 	}

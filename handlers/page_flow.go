@@ -170,6 +170,9 @@ func (s *Server) resultPage(c echo.Context) error {
 			p.Connector.Params[i].Value = v
 		}
 	}
+	if connect.SignedInAs(here, &f) {
+		p.LogoutURL = "/logout"
+	}
 	if f.Status.Final() {
 		p.ReturnURL = returnWithOutcome(app, &f)
 		if err := s.offerAgain(c, &p, &f, k, here, held); err != nil {
@@ -205,7 +208,6 @@ func (s *Server) offerAgain(c echo.Context, p *views.ResultPage, f *connect.Flow
 		if b.App != f.App || b.User.ID != f.User.ID || !b.Allows(f.Connector) {
 			continue
 		}
-		p.LogoutURL = "/logout"
 		p.ListURL = appPath(f.App)
 		p.Connector.StartURL, p.Connector.Ticket = "/start", s.Service.SessionStartTicket(b, k.ID)
 		conn, err := s.Service.UserConnection(c.Request().Context(), f.App, k.ID, f.User.ID)

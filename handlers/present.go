@@ -175,20 +175,18 @@ func someTime(t time.Time) *time.Time {
 func (s *Server) historyOf(app *connect.App, events []connect.Event) []views.HistoryEntry {
 	var out []views.HistoryEntry
 	for i := range events {
-		text := sentence(&events[i])
-		if text == "" {
-			continue
-		}
 		name := events[i].Connector
 		if k, ok := app.Connector(events[i].Connector); ok {
 			name = s.Service.DisplayName(k)
 		}
-		out = append(out, views.HistoryEntry{At: events[i].At, Text: text, Connector: name})
+		if text := sentence(&events[i], app.Name, name); text != "" {
+			out = append(out, views.HistoryEntry{At: events[i].At, Text: text, Connector: name})
+		}
 	}
 	return out
 }
 
-func sentence(e *connect.Event) string {
+func sentence(e *connect.Event, app, provider string) string {
 	account := e.Data["account"]
 	switch e.Kind {
 	case connect.EventConnected:
@@ -204,7 +202,7 @@ func sentence(e *connect.Event) string {
 		case connect.StatusDenied:
 			return "Connecting was refused at the provider."
 		case connect.StatusFailed:
-			return "Connecting did not work (" + e.Data["code"] + ")."
+			return views.HistoryWords(e.Data["code"], app, provider)
 		}
 	}
 	return ""

@@ -30,6 +30,11 @@ type Words struct {
 // that is not over has no code; ask UnfinishedWords.
 func ResultWords(code string) Words { return wordsFor(code, resultWords, pageWords) }
 
+// HistoryWords is the line of a history for a flow that failed with code.
+func HistoryWords(code, app, provider string) string {
+	return "Connecting did not work: " + names{App: app, Provider: provider}.in(ResultWords(code).Headline) + "."
+}
+
 // PageWords are the words for an error page, by its code.
 func PageWords(code string) Words { return wordsFor(code, pageWords, resultWords) }
 
