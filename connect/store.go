@@ -32,7 +32,7 @@ type Store interface {
 	// ConnectSessionByToken finds one by the hash of its user token.
 	ConnectSessionByToken(ctx context.Context, app string, tokenHash []byte) (ConnectSession, error)
 	// EndConnectSession ends a connect session, the links made with its token and the
-	// browser sessions made from it. False: there is none of that id.
+	// browser sessions made from it. False: there is none of that id. Durable.
 	EndConnectSession(ctx context.Context, app, id string, now time.Time) (bool, error)
 
 	// BrowserSessions lists the live identities of a browser.
@@ -42,6 +42,7 @@ type Store interface {
 	// and adds s. False: the ticket was used or ended in the meantime, nothing changed.
 	OpenBrowserSession(ctx context.Context, oldHash []byte, s BrowserSession, now time.Time) (bool, error)
 	// EndBrowserSession ends the identity of one app in a browser, or of all for "".
+	// Durable.
 	EndBrowserSession(ctx context.Context, hash []byte, app string) error
 
 	// CreateFlow uses up a start ticket and adds the flow. False: the ticket was used.

@@ -110,6 +110,8 @@ func asError(err error) *connect.Error {
 		return e
 	case errors.As(err, &he):
 		return fromEcho(he)
+	case errors.Is(err, connect.ErrNotFound): // removed while the request was at it
+		return errNoPage
 	case errors.Is(err, connect.ErrUnavailable):
 		return &connect.Error{Code: connect.CodeUnavailable, RetryAfter: 5 * time.Second,
 			Message: "Patchbay cannot use its database right now. Nothing was changed. Try again in a moment."}

@@ -3,10 +3,10 @@
 // who may see it and when it changes is connect's business. It seals and opens nothing:
 // secrets reach it sealed and leave it sealed.
 //
-// One set of statements serves SQLite now and PostgreSQL beside it: $n placeholders,
-// ON CONFLICT, RETURNING, times as integers of Unix milliseconds (0 for the zero time),
-// lists and maps as JSON text. Only the schema differs, one folder of migrations for
-// each database.
+// The statements are SQL that PostgreSQL reads as SQLite does: $n placeholders, ON
+// CONFLICT, RETURNING, times as integers of Unix milliseconds (0 for the zero time),
+// lists and maps as JSON text. Only the schema is a database's own, in a folder of
+// migrations named after it.
 //
 // Rules that every statement keeps:
 //

@@ -70,7 +70,7 @@ const (
 // EndConnectSession implements connect.Store. One that has ended before is found, and
 // keeps the time at which it did.
 func (s *Store) EndConnectSession(ctx context.Context, app, id string, now time.Time) (bool, error) {
-	return s.write(ctx, s.relaxed, "end a connect session", func(t tx) (bool, error) {
+	return s.write(ctx, s.durable, "end a connect session", func(t tx) (bool, error) {
 		n, err := t.exec(endConnectSession, millis(now), app, id)
 		if err != nil || n == 0 {
 			return false, err
@@ -122,13 +122,11 @@ func (s *Store) OpenBrowserSession(ctx context.Context, oldHash []byte, b connec
 			return false, err
 		}
 		if len(oldHash) > 0 && !bytes.Equal(oldHash, b.Hash) {
-			if _, err := t.exec(dropBrowser, oldHash, b.App); err != nil {
-				return false, err
-			}
 			if err := t.execAll([]any{oldHash, b.Hash}, clearBrowser, moveBrowser); err != nil {
 				return false, err
 			}
 		}
+		// The app's own former identity, moved with the others, makes room.
 		if _, err := t.exec(dropBrowser, b.Hash, b.App); err != nil {
 			return false, err
 		}
@@ -141,7 +139,7 @@ const dropBrowserWhole = `DELETE FROM browser_sessions WHERE hash = $1`
 
 // EndBrowserSession implements connect.Store.
 func (s *Store) EndBrowserSession(ctx context.Context, hash []byte, app string) error {
-	return s.writeAll(ctx, s.relaxed, "end a browser session", func(t tx) error {
+	return s.writeAll(ctx, s.durable, "end a browser session", func(t tx) error {
 		if app == "" {
 			_, err := t.exec(dropBrowserWhole, hash)
 			return err

@@ -42,6 +42,12 @@ func OpenSQLite(ctx context.Context, path string, opts Options) (*Store, error) 
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
+	if err := checkOwn(ctx, path, opts); err != nil {
+		return nil, err
+	}
+	if err := tightenFiles(path); err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
 	s := &Store{turn: make(chan struct{}, 1), patience: opts.BusyTimeout, classify: classifySQLite}
 	s.clean = s.truncateWAL
 	// A power cut after a commit: with FULL, SQLite has synced the write-ahead log before
@@ -51,9 +57,9 @@ func OpenSQLite(ctx context.Context, path string, opts Options) (*Store, error) 
 	// instead of 0.04). The setting belongs to a connection, and changing it between
 	// transactions is one statement that can be forgotten: hence two handles, of one
 	// connection each. A FULL commit syncs the whole log, what the other wrote included.
-	s.durable = openSQLite(path, opts, 1, "synchronous(FULL)", "_txlock=immediate")
-	s.relaxed = openSQLite(path, opts, 1, "synchronous(NORMAL)", "_txlock=immediate")
-	s.readers = &readers{DB: openSQLite(path, opts, opts.Readers, "query_only(1)", "")}
+	s.durable = openSQLite(path, opts, 1, "synchronous(FULL)")
+	s.relaxed = openSQLite(path, opts, 1, "synchronous(NORMAL)")
+	s.readers = &readers{DB: openSQLite(path, opts, opts.Readers, "query_only(1)")}
 	if err := s.prepare(ctx, path); err != nil {
 		_ = s.Close()
 		return nil, err
@@ -61,22 +67,27 @@ func OpenSQLite(ctx context.Context, path string, opts Options) (*Store, error) 
 	return s, nil
 }
 
-func openSQLite(path string, opts Options, connections int, pragma, more string) *sql.DB {
-	q := url.Values{"mode": {"rw"}, "_pragma": {
-		fmt.Sprintf("busy_timeout(%d)", opts.BusyTimeout.Milliseconds()),
+func openSQLite(path string, opts Options, connections int, pragma string) *sql.DB {
+	return sqliteDB(path, opts, connections,
 		"journal_mode(WAL)",
 		"foreign_keys(1)",
 		"secure_delete(1)",    // deleted ciphertext is overwritten
 		"temp_store(MEMORY)",  // and never in a temporary file
 		"trusted_schema(OFF)", // the schema calls no functions
-		pragma,
-	}}
-	dsn := (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
-	if more != "" {
-		dsn += "&" + more
+		pragma)
+}
+
+// sqliteDB is a pool of connections with these pragmas. A transaction of it takes the
+// lock for writing when it begins, not half-way, where it could no longer wait for it;
+// one that is begun for reading takes none.
+func sqliteDB(path string, opts Options, connections int, pragmas ...string) *sql.DB {
+	q := url.Values{
+		"mode":    {"rw"}, // never makes a file: its mode would be the umask's
+		"_txlock": {"immediate"},
+		"_pragma": append([]string{fmt.Sprintf("busy_timeout(%d)", opts.BusyTimeout.Milliseconds())}, pragmas...),
 	}
-	connector, err := sqlite.NewConnector(dsn)
-	if err != nil { // only for a name of a driver parameter that is wrong
+	connector, err := sqlite.NewConnector((&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String())
+	if err != nil { // only for a query that is none
 		panic("store: " + err.Error())
 	}
 	db := sql.OpenDB(connector)
@@ -87,9 +98,6 @@ func openSQLite(path string, opts Options, connections int, pragma, more string)
 
 // prepare brings the schema to the version that this program knows.
 func (s *Store) prepare(ctx context.Context, path string) error {
-	if err := checkOwn(ctx, s.durable, path); err != nil {
-		return err
-	}
 	dir, err := fs.Sub(sqliteMigrations, "migrations/sqlite")
 	if err != nil {
 		return fmt.Errorf("store: %w", err)
@@ -107,7 +115,10 @@ func (s *Store) prepare(ctx context.Context, path string) error {
 	if version > s.schema {
 		return fmt.Errorf("store: the database %s was made by a newer version of Patchbay (schema %d, this one knows %d): run that version, or restore the backup from before the upgrade", path, version, s.schema)
 	}
-	return openError(path, s.migrate(ctx, provider))
+	if err := s.migrate(ctx, provider); err != nil {
+		return openError(path, err)
+	}
+	return openError(path, checkWritable(ctx, s.durable))
 }
 
 // migrate applies what is missing. Processes that start together on a new database
@@ -125,8 +136,11 @@ func (s *Store) migrate(ctx context.Context, provider *goose.Provider) error {
 	}
 }
 
-// checkOwn refuses what is an SQLite database but not one of Patchbay's.
-func checkOwn(ctx context.Context, db *sql.DB, path string) error {
+// checkOwn refuses what is no SQLite database, or not one of Patchbay's, and leaves it
+// as it was: the connections for use would already change its journal.
+func checkOwn(ctx context.Context, path string, opts Options) error {
+	db := sqliteDB(path, opts, 1, "query_only(1)")
+	defer func() { _ = db.Close() }()
 	var id, tables int64
 	err := db.QueryRowContext(ctx, `SELECT application_id, (SELECT COUNT(*) FROM sqlite_schema) FROM pragma_application_id`).Scan(&id, &tables)
 	if err != nil {
@@ -146,6 +160,18 @@ func checkOwn(ctx context.Context, db *sql.DB, path string) error {
 
 // applicationID is "PBAY"; the first migration writes it.
 const applicationID = 0x50424159
+
+// checkWritable tries a write and takes it back. SQLite opens a file that must not be
+// written for reading, and says so with the first write only. Nothing reaches the
+// disk: on a full one, reads are worth a start.
+func checkWritable(ctx context.Context, db *sql.DB) error {
+	t, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	_, err = t.ExecContext(ctx, probeWrite, 0)
+	return errors.Join(err, t.Rollback())
+}
 
 const noSchema = -1
 
@@ -206,12 +232,12 @@ func (s *Store) truncateWAL(ctx context.Context) error {
 		return err
 	}
 	defer s.endTurn()
-	conn, err := s.relaxed.Conn(context.WithoutCancel(ctx))
+	ctx = context.WithoutCancel(ctx)
+	conn, err := s.relaxed.Conn(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	ctx = context.WithoutCancel(ctx)
 	if _, err := conn.ExecContext(ctx, `PRAGMA busy_timeout = 100`); err != nil {
 		return err
 	}

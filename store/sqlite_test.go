@@ -118,11 +118,13 @@ func TestDurability(t *testing.T) {
 			_, err := s.SaveRefreshed(ctx, connect.Refreshed{ID: c.ID, Generation: 1})
 			return err
 		},
-		"MarkReconnect": func() error { _, err := s.MarkReconnect(ctx, c.ID, 2, "", connect.Event{}); return err },
-		"Disconnect":    func() error { _, err := s.Disconnect(ctx, "acme", "calendar", c.Owner, connect.Event{}); return err },
-		"ForgetUser":    func() error { return s.ForgetUser(ctx, "acme", "dana") },
-		"ApplyApps":     func() error { return s.ApplyApps(ctx, connect.ApplyBatch{RemoveApps: []string{"acme"}}) },
-		"AddKeyCheck":   func() error { return s.AddKeyCheck(ctx, "k1", []byte("check")) },
+		"MarkReconnect":     func() error { _, err := s.MarkReconnect(ctx, c.ID, 2, "", connect.Event{}); return err },
+		"Disconnect":        func() error { _, err := s.Disconnect(ctx, "acme", "calendar", c.Owner, connect.Event{}); return err },
+		"ForgetUser":        func() error { return s.ForgetUser(ctx, "acme", "dana") },
+		"EndConnectSession": func() error { _, err := s.EndConnectSession(ctx, "acme", "cs", time.Now()); return err },
+		"EndBrowserSession": func() error { return s.EndBrowserSession(ctx, []byte("hash"), "acme") },
+		"ApplyApps":         func() error { return s.ApplyApps(ctx, connect.ApplyBatch{RemoveApps: []string{"acme"}}) },
+		"AddKeyCheck":       func() error { return s.AddKeyCheck(ctx, "k1", []byte("check")) },
 	}
 	if err := s.durable.Close(); err != nil {
 		t.Fatal(err)
@@ -228,6 +230,24 @@ func TestTurn(t *testing.T) {
 	}()
 	if err := s.Writable(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// Once a write has begun it ends, and its outcome is told, whoever has gone away.
+func TestWritesEnd(t *testing.T) {
+	s := openTest(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	ok, err := s.write(ctx, s.durable, "go on", func(t tx) (bool, error) {
+		cancel()
+		time.Sleep(10 * time.Millisecond)
+		n, err := t.exec(insertKeyCheck, "k", []byte("check"))
+		return n == 1, err
+	})
+	if err != nil || !ok {
+		t.Error(ok, err)
+	}
+	if checks, err := s.KeyChecks(t.Context()); err != nil || len(checks) != 1 {
+		t.Error(checks, err)
 	}
 }
 

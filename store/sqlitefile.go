@@ -11,11 +11,13 @@ import (
 const (
 	dirMode  fs.FileMode = 0o700
 	fileMode fs.FileMode = 0o600
+
+	smallestDatabase = 512 // one page of the smallest size
 )
 
-// prepareFile makes sure that the database file exists, is a file and belongs to us
-// alone, and returns its absolute path. SQLite would make it with the umask's mode;
-// what it makes beside it later, the -wal and the -shm, gets the mode of the file.
+// prepareFile makes sure that the database file exists and is a file, and returns its
+// absolute path. SQLite would make it with the umask's mode; what it makes beside it
+// later, the -wal and the -shm, gets the mode of the file.
 //
 // A file that exists is never opened here: POSIX drops all locks of a process on a
 // file when any descriptor of it is closed, SQLite's among them.
@@ -38,13 +40,10 @@ func prepareFile(path string) (string, error) {
 		return "", fmt.Errorf("the database %s cannot be looked at: %w: give its directory to the user that runs Patchbay", path, err)
 	case info.IsDir():
 		return "", fmt.Errorf("the database %s is a directory: give the path of a file in it, such as %s", path, filepath.Join(path, "patchbay.db"))
+	case info.Size() > 0 && info.Size() < smallestDatabase: // SQLite takes it for empty, and overwrites it
+		return "", fmt.Errorf("the database %s is not an SQLite database: give the path of a Patchbay database, or of a file that does not exist yet", path)
 	case !info.Mode().IsRegular():
 		return "", fmt.Errorf("the database %s is not a regular file: give the path of one, or of a file that does not exist yet", path)
-	}
-	for _, name := range []string{path, path + "-wal", path + "-shm", path + "-journal"} {
-		if err := tighten(name); err != nil {
-			return "", err
-		}
 	}
 	return path, nil
 }
@@ -94,6 +93,16 @@ func syncDir(dir string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// tightenFiles takes from others what an umask or a hand gave them.
+func tightenFiles(path string) error {
+	for _, name := range []string{path, path + "-wal", path + "-shm", path + "-journal"} {
+		if err := tighten(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func tighten(name string) error {

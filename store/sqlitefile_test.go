@@ -45,11 +45,13 @@ var children = map[string]func(path string) error{
 	},
 }
 
-func child(name, path string) *exec.Cmd {
-	cmd := exec.Command("/proc/self/exe")
-	if exe, err := os.Executable(); err == nil {
-		cmd = exec.Command(exe)
+func child(t *testing.T, name, path string) *exec.Cmd {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
 	}
+	cmd := exec.Command(exe)
 	cmd.Env = append(os.Environ(), "STORE_TEST_CHILD="+name, "STORE_TEST_PATH="+path)
 	return cmd
 }
@@ -114,6 +116,13 @@ func TestOpenErrors(t *testing.T) {
 	write("text.db", text)
 	write("short.db", "x")
 	foreign(t, in("foreign.db"), `CREATE TABLE shopping (item TEXT)`)
+	if err := os.Chmod(in("foreign.db"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	shopping, err := os.ReadFile(in("foreign.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	foreign(t, in("goose.db"), `CREATE TABLE goose_db_version (id INTEGER PRIMARY KEY, version_id INTEGER, is_applied INTEGER)`, `INSERT INTO goose_db_version VALUES (1, 5, 1)`)
 	foreign(t, in("marked.db"), `PRAGMA application_id = 4711`)
 	newer := openAt(t, in("newer.db"), Options{})
@@ -154,6 +163,10 @@ func TestOpenErrors(t *testing.T) {
 	if after, err := os.ReadFile(in("text.db")); err != nil || string(after) != text {
 		t.Errorf("text.db was changed, %v", err)
 	}
+	if after, err := os.ReadFile(in("foreign.db")); err != nil || !bytes.Equal(after, shopping) {
+		t.Errorf("foreign.db was changed, %v", err)
+	}
+	expectMode(t, in("foreign.db"), 0o644)
 	if _, err := OpenSQLite(t.Context(), "", Options{}); err == nil || !strings.Contains(err.Error(), "needs a path") {
 		t.Error(err)
 	}
@@ -211,7 +224,7 @@ func TestOpenUnwritable(t *testing.T) {
 	}
 	mode(root, 0o755)
 	nobody := func(path string) error {
-		cmd := child("open", path)
+		cmd := child(t, "open", path)
 		cmd.Dir = root
 		if os.Getuid() == 0 {
 			exe := filepath.Join(root, "test")
@@ -292,7 +305,7 @@ func TestProcesses(t *testing.T) {
 	const processes = 4
 	cmds := make([]*exec.Cmd, processes)
 	for i := range cmds {
-		cmds[i] = child("write", path)
+		cmds[i] = child(t, "write", path)
 		cmds[i].Env = append(cmds[i].Env, fmt.Sprintf("STORE_TEST_NUMBER=%d", i))
 		cmds[i].Stderr = os.Stderr
 		var out bytes.Buffer
@@ -432,7 +445,7 @@ func TestSweepBesideAReader(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "patchbay.db")
 	s := openAt(t, path, Options{})
 	putApp(t, s, "acme")
-	reader, err := s.readers.BeginTx(t.Context(), nil)
+	reader, err := s.readers.BeginTx(t.Context(), &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,16 +69,19 @@ var connectSessionTests = []test{
 		stranger.Mode, stranger.TokenHash = connect.ModeLink, nil
 		check(t, st.CreateConnectSession(t.Context(), child))
 		check(t, st.CreateConnectSession(t.Context(), stranger))
+		childBrowser := browserSession(&child)
+		yes(st.OpenBrowserSession(t.Context(), nil, childBrowser, now))(t)
 
 		later := now.Add(time.Second)
 		yes(st.EndConnectSession(t.Context(), "acme", cs.ID, later))(t)
-		cs.UsedAt, cs.EndedAt, child.EndedAt, other.UsedAt = now, later, later, now
+		cs.UsedAt, cs.EndedAt, child.UsedAt, child.EndedAt, other.UsedAt = now, later, now, later, now
 		for range 2 {
 			equal(t, must(st.ConnectSession(t.Context(), "acme", cs.ID))(t), cs)
 			equal(t, must(st.ConnectSession(t.Context(), "acme", child.ID))(t), child)
 			equal(t, must(st.ConnectSession(t.Context(), "acme", stranger.ID))(t), stranger)
 			equal(t, must(st.ConnectSession(t.Context(), "acme", other.ID))(t), other)
 			count(t, "browser sessions", must(st.BrowserSessions(t.Context(), b.Hash, now))(t), 0)
+			count(t, "browser sessions of a link", must(st.BrowserSessions(t.Context(), childBrowser.Hash, now))(t), 0)
 			count(t, "other browser sessions", must(st.BrowserSessions(t.Context(), otherBrowser.Hash, now))(t), 1)
 			// Once more is found, and changes nothing.
 			yes(st.EndConnectSession(t.Context(), "acme", cs.ID, later.Add(time.Second)))(t)
