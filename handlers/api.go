@@ -109,13 +109,18 @@ func (c *call) body(into any) error {
 	if err != nil {
 		return err
 	}
+	if !connect.ValidJSONText(raw) {
+		return &connect.Error{Code: connect.CodeInvalidRequest, Message: "The body is not valid UTF-8."}
+	}
 	d := json.NewDecoder(bytes.NewReader(raw))
-	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
 		return bodyError(err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return &connect.Error{Code: connect.CodeInvalidRequest, Message: "The body must be one JSON object and nothing after it."}
+	}
+	if err := checkFields(raw, into); err != nil {
+		return &connect.Error{Code: connect.CodeInvalidRequest, Message: "The body " + err.Error() + "."}
 	}
 	return nil
 }
@@ -128,8 +133,6 @@ func bodyError(err error) error {
 		message = "The field " + wrong.Field + " has the wrong type."
 	case errors.As(err, &wrong):
 		message = "The body must be a JSON object."
-	case strings.HasPrefix(err.Error(), "json: unknown field "):
-		message = "The body has a field that does not exist: " + strings.TrimPrefix(err.Error(), "json: unknown field ") + "."
 	case errors.Is(err, io.EOF):
 		message = "The body is empty. Send a JSON object."
 	}

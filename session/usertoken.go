@@ -95,6 +95,9 @@ func (u *UserTokens) check(app *connect.App, c *userClaims, raw []byte) (connect
 	if err := noDuplicates(raw); err != nil {
 		return connect.EndUser{}, err
 	}
+	if !connect.ValidJSONText(raw) {
+		return connect.EndUser{}, errors.New("the token's claims are not valid UTF-8")
+	}
 	if err := c.ValidateWithLeeway(want, leeway); err != nil {
 		return connect.EndUser{}, err
 	}
