@@ -17,20 +17,22 @@ import (
 
 func main() {
 	only := flag.String("only", "", "run the mutations whose name holds this `text`, and write no table")
+	from := flag.Int("from", 1, "begin with that `number`, to go on after an interrupted run, and write no table")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *only); err != nil {
+	if err := run(ctx, *only, *from); err != nil {
 		fmt.Fprintln(os.Stderr, "mutate:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, only string) error {
+func run(ctx context.Context, only string, from int) error {
 	chosen := slices.DeleteFunc(slices.Clone(mutations), func(m mutation) bool { return !strings.Contains(m.name, only) })
-	if len(chosen) == 0 {
-		return fmt.Errorf("no mutation has a name with %q", only)
+	if from < 1 || from > len(chosen) {
+		return fmt.Errorf("%d mutations have a name with %q: none to begin with number %d", len(chosen), only, from)
 	}
+	chosen = chosen[from-1:]
 	if _, err := os.Stat("go.mod"); err != nil {
 		return errors.New("run it at the root of the module: go run ./e2e/mutate")
 	}
@@ -64,7 +66,7 @@ func run(ctx context.Context, only string) error {
 	if len(problems) > 0 {
 		return errors.New(strings.Join(problems, "\n"))
 	}
-	if only != "" {
+	if only != "" || from > 1 {
 		return nil
 	}
 	return os.WriteFile(filepath.Join("docs", "mutations.md"), []byte(table(rows)), 0o644)
