@@ -189,7 +189,7 @@ func (b *bench) weigh(client *http.Client, page answer) {
 		seen[path] = true
 		file := send(client, "GET", b.base+path, "", map[string]string{"Accept-Encoding": "gzip"})
 		total += len(file.body)
-		row("… "+regexp.MustCompile(`\.[0-9a-f]{6,}\.`).ReplaceAllString(filepath.Base(path), "."), fmt.Sprintf("%.1f KB", float64(len(file.body))/1000))
+		row("… "+regexp.MustCompile(`\.[0-9A-Za-z_-]{8,}\.`).ReplaceAllString(filepath.Base(path), "."), fmt.Sprintf("%.1f KB", float64(len(file.body))/1000))
 	}
 	row("list page with everything it loads", fmt.Sprintf("%.1f KB", float64(total)/1000))
 }
