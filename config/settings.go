@@ -153,17 +153,13 @@ func (r *Reader) Read(env func(string) (string, bool)) (*Settings, error) {
 
 // lookup finds the value of a setting; not ok means that a problem was reported.
 func (r *Reader) lookup(row row) (value string, ok bool) {
-	if value, given := r.given[row.flag]; given {
-		return value, true
+	if value, given := r.given[row.flag]; given && value != "" {
+		return value, true // an empty flag counts as none, like an empty variable
 	}
 	value, _ = r.env(row.setting.Env())
 	if row.file {
 		path, _ := r.env(row.setting.Env() + "_FILE")
-		switch {
-		case path != "" && value != "":
-			r.report(row, "is set, and so is "+row.setting.Env()+"_FILE: keep one of the two")
-			return "", false
-		case path != "":
+		if path != "" && value == "" {
 			value, text := readValueFile(path)
 			if text != "" {
 				r.problems = append(r.problems, Problem{row.setting.Env() + "_FILE", text})

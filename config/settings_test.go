@@ -106,7 +106,6 @@ func TestFlagThenEnvironmentThenFileThenDefault(t *testing.T) {
 	}{
 		{[]string{"--database", "sqlite:from-flag.db"}, fromEnv, "from-flag.db"},
 		{[]string{"--database", "sqlite:from-flag.db"}, fromFile, "from-flag.db"},
-		{[]string{"--database="}, fromEnv, ""},
 		{nil, fromEnv, "from-env.db"},
 		{nil, fromFile, "from-file.db"},
 		{nil, map[string]string{"PATCHBAY_DATABASE": ""}, "other.db"},
@@ -131,7 +130,6 @@ func TestKeysFromAFile(t *testing.T) {
 		t.Errorf("Keys = %v, %v", s, err)
 	}
 	for want, values := range map[string]map[string]string{
-		"PATCHBAY_KEYS: is set, and so is PATCHBAY_KEYS_FILE: keep one of the two":                                                            {"PATCHBAY_KEYS_FILE": good, "PATCHBAY_KEYS": goodKey},
 		"PATCHBAY_KEYS_FILE: " + empty + " is empty: put the value into it":                                                                   {"PATCHBAY_KEYS_FILE": empty},
 		"PATCHBAY_KEYS_FILE: " + large + " is larger than 64 KiB: name the file that holds the value":                                         {"PATCHBAY_KEYS_FILE": large},
 		"PATCHBAY_KEYS_FILE: none cannot be read (no such file or directory): name a file that this process may read":                         {"PATCHBAY_KEYS_FILE": "none"},

@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	maxFormBody = "64K"
-	maxJSONBody = "1M"
+	maxFormBody = "64KiB"
+	maxJSONBody = "1MiB"
 )
 
 // traced gives every request a trace id, tells it to the caller, and logs the request

@@ -87,7 +87,7 @@ func (s *Server) routes(e *echo.Echo) {
 	page(get, "/signed-out", s.signedOutPage)
 
 	api := func(method, path string, handle func(*call) error, need access, more ...echo.MiddlewareFunc) {
-		e.Add(method, "/api/apps/:app"+path, s.api(handle, need), append([]echo.MiddlewareFunc{bodyLimited(maxJSONBody)}, more...)...)
+		e.Add(method, "/api/apps/:app"+path, s.api(handle, need), append(more, bodyLimited(maxJSONBody))...)
 	}
 	for _, path := range preflights {
 		e.OPTIONS(path, s.preflight, s.cors)

@@ -36,22 +36,33 @@ type keySet struct {
 	mu      sync.Mutex
 	keys    []jose.JSONWebKey
 	got     time.Time // of keys
-	tried   time.Time
-	problem error // of the last try
+	tried   time.Time // to load it, or because it was old
+	problem error     // of the last try
+
+	refetched time.Time  // because of a missing key
+	fetching  sync.Mutex // held by a caller who waits for a fetch
 }
 
 // find returns the keys of the set that may have signed a token with that header. A
-// set that is getting old is fetched beside the request; only a token whose key is
-// not there waits for a fetch.
+// set that is getting old is fetched beside the request; a token whose key is not there
+// waits for a fetch, its own or the one that is under way.
 func (k *keySets) find(ctx context.Context, url string, h header) ([]any, error) {
 	set := k.set(url)
-	found, fetch := set.look(h, k.now())
-	switch {
-	case fetch && len(found) > 0:
-		go k.renew(context.WithoutCancel(ctx), url, set)
-	case fetch:
+	found := set.look(h, k.now())
+	if len(found) > 0 {
+		if set.claim(k.now(), false) {
+			go k.renew(context.WithoutCancel(ctx), url, set)
+		}
+		return found, nil
+	}
+	set.fetching.Lock()
+	defer set.fetching.Unlock()
+	if found = set.look(h, k.now()); len(found) > 0 {
+		return found, nil
+	}
+	if set.claim(k.now(), true) {
 		k.renew(ctx, url, set)
-		found, _ = set.look(h, k.now())
+		found = set.look(h, k.now())
 	}
 	if len(found) == 0 {
 		set.mu.Lock()
@@ -61,18 +72,33 @@ func (k *keySets) find(ctx context.Context, url string, h header) ([]any, error)
 	return found, nil
 }
 
-// look returns the fitting keys, and whether this caller has to fetch the set.
-func (s *keySet) look(h header, now time.Time) (found []any, fetch bool) {
+// look returns the fitting keys.
+func (s *keySet) look(h header, now time.Time) []any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now.Sub(s.got) < keySetUsable {
-		found = s.matching(h)
+	if now.Sub(s.got) >= keySetUsable {
+		return nil
 	}
-	fetch = (len(found) == 0 || now.Sub(s.got) >= keySetFresh) && now.Sub(s.tried) >= keySetAtMost
-	if fetch {
-		s.tried = now
+	return s.matching(h)
+}
+
+// claim reports whether the caller has to fetch the set: it is old, or a key is
+// missing in it. Each of the two is a reason at most once in 30 s, and a set that was
+// just loaded may be fetched again for a missing key: the app may have changed its key.
+func (s *keySet) claim(now time.Time, missing bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := &s.tried
+	if missing && !s.got.IsZero() {
+		last = &s.refetched
+	} else if now.Sub(s.got) < keySetFresh {
+		return false
 	}
-	return found, fetch
+	if now.Sub(*last) < keySetAtMost {
+		return false
+	}
+	*last = now
+	return true
 }
 
 func (k *keySets) renew(ctx context.Context, url string, s *keySet) {
