@@ -62,6 +62,18 @@ func (s *Service) revoke(ctx context.Context, c *Connector, conn *Connection) oa
 	if err != nil {
 		return oauth.RevokedUnknown
 	}
+	if reg.Endpoints.Revoke != "" && reg.Entry.Revoke.Token == "access" && !s.alive(conn) && tokens.Refresh != "" {
+		// Revoking a token that ran out would end nothing: the grant lives on in the
+		// refresh token, which this provider does not take.
+		fresh, err := s.OAuth.Refresh(ctx, reg, vault.NewSecret(tokens.Refresh), conn.Scopes)
+		switch {
+		case oauth.ClassOf(err) == oauth.GrantDead:
+			return oauth.RevokedYes // it was dead already
+		case err != nil:
+			return oauth.RevokedUnknown
+		}
+		tokens.Access, tokens.Refresh = fresh.AccessToken.Reveal(), fresh.RefreshToken.Reveal()
+	}
 	return s.OAuth.Revoke(ctx, reg, oauth.Tokens{
 		AccessToken: vault.NewSecret(tokens.Access), RefreshToken: vault.NewSecret(tokens.Refresh),
 		TokenType: conn.TokenType, ConnectionConfig: conn.Config,

@@ -197,3 +197,26 @@ func TestLastUseIsShownAtOnceAndWrittenLater(t *testing.T) {
 		t.Errorf("%+v", conns)
 	}
 }
+
+// GitHub and Slack take the access token only: one that ran out is no handle on the grant.
+func TestDisconnectAfterTheAccessTokenRanOut(t *testing.T) {
+	for _, typ := range []string{"github", "slack"} {
+		t.Run(typ, func(t *testing.T) {
+			f := newFixture(t)
+			f.apply(f.app("acme", typ))
+			f.connect("acme", typ, "dana", "expires_5s")
+			f.advance(time.Hour)
+			done, err := f.DisconnectAppUser(t.Context(), "acme", typ, "dana")
+			must(t, err)
+			if done.Revoked != "yes" {
+				t.Errorf("revoked %s", done.Revoked)
+			}
+			if n := f.sandbox.Calls(typ, "/revoke"); n != 1 {
+				t.Errorf("%d calls of the revocation endpoint", n)
+			}
+			if n := f.sandbox.Calls(typ, "/token"); n != 2 {
+				t.Errorf("%d calls of the token endpoint, want the exchange and a refresh", n)
+			}
+		})
+	}
+}
