@@ -85,8 +85,8 @@ func minSeconds(c *call) (time.Duration, error) {
 	if len(q) == 0 {
 		return defaultMinSeconds * time.Second, nil
 	}
-	n, err := strconv.Atoi(q[0])
-	if err != nil || len(q) > 1 || n < 0 || n > maxMinSeconds {
+	n, err := strconv.ParseUint(q[0], 10, 16)
+	if err != nil || len(q) > 1 || n > maxMinSeconds {
 		return 0, &connect.Error{Code: connect.CodeInvalidRequest, Message: "min_seconds must be one whole number from 0 to 3000."}
 	}
 	return time.Duration(n) * time.Second, nil

@@ -65,8 +65,8 @@ func viewUser(u connect.EndUser) views.User {
 }
 
 // linkPage is the start page of an address that may have been sent. It may be opened
-// any number of times and shows nothing of what is linked already: whoever holds the
-// address can see it.
+// any number of times. It tells that something is linked and never which account: whoever
+// holds the address can see it.
 func (s *Server) linkPage(c echo.Context) error {
 	ctx := c.Request().Context()
 	cs, err := s.Service.Link(ctx, param(c, "ticket"))
@@ -104,10 +104,14 @@ func (s *Server) linkPage(c echo.Context) error {
 // offers to end that session.
 func (s *Server) otherUserPage(c echo.Context, app *connect.App, other *connect.BrowserSession) error {
 	s.logError(c, http.StatusForbidden, &connect.Error{Code: connect.CodeUserMismatch}, errors.New("link opened beside another user's session"))
-	return render(c, http.StatusForbidden, views.Error(views.ErrorPage{
+	p := views.ErrorPage{
 		Page: s.page(c, app, &other.User), Status: http.StatusForbidden, Code: string(connect.CodeUserMismatch),
-		EndSessionURL: "/logout", EndSessionNext: c.Request().URL.Path,
-	}))
+		EndSessionURL: "/logout",
+	}
+	if logoutNext.MatchString(c.Request().URL.Path) {
+		p.EndSessionNext = c.Request().URL.Path
+	}
+	return render(c, http.StatusForbidden, views.Error(p))
 }
 
 // logoutNext are the only addresses that sign-out leads on to.
@@ -134,23 +138,36 @@ func (s *Server) errorPage(c echo.Context, status int, e *connect.Error) error {
 	if e.Code == connect.CodeUnauthorized || e.Code == connect.CodeStateUnknown {
 		app = nil // whether an app exists is nobody's business
 	}
+	here, _ := s.Browsers.Identities(c.Request())
+	var b *connect.BrowserSession
+	if app != nil {
+		b = identityIn(here, app.ID)
+	} else if len(here) == 1 && e.Code != connect.CodeStateUnknown {
+		b = &here[0]
+	}
+	if app == nil && b != nil {
+		app, _ = s.Service.App(c.Request().Context(), b.App)
+	}
 	p := views.ErrorPage{Page: s.page(c, app, nil), Status: status, Code: string(e.Code), FlowOver: e.FlowOver}
+	if app != nil && b != nil {
+		p.Page = s.sessionPage(c, app, b)
+	}
 	switch e.Code {
 	case connect.CodeInvalidRequest:
 		p.Detail = e.Message
 	case connect.CodeExpired:
-		if b := s.onlyIdentity(c); status == http.StatusConflict && b != nil {
+		if status == http.StatusConflict && b != nil {
 			p.RetryURL = appPath(b.App)
 		}
 	}
 	return render(c, status, views.Error(p))
 }
 
-// onlyIdentity is who is signed in here, when that is one.
-func (s *Server) onlyIdentity(c echo.Context) *connect.BrowserSession {
-	here, err := s.Browsers.Identities(c.Request())
-	if err != nil || len(here) != 1 {
-		return nil
+func identityIn(here []connect.BrowserSession, app string) *connect.BrowserSession {
+	for i := range here {
+		if here[i].App == app {
+			return &here[i]
+		}
 	}
-	return &here[0]
+	return nil
 }
