@@ -38,6 +38,7 @@ check: ## static checks: formatting, vet, staticcheck, generated code, go.mod
 	go vet ./...
 	go run $(STATICCHECK) ./...
 	go mod tidy -diff
+	cd e2e/thirdparty && go vet ./... && go run $(STATICCHECK) ./... && go mod tidy -diff
 	$(MAKE) --no-print-directory fresh
 
 .PHONY: generate

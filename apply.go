@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"patchbay/config"
 	"patchbay/connect"
+	"patchbay/store"
 )
 
 func runApply(ctx context.Context, p *program, args []string) error {
@@ -30,6 +33,20 @@ func runApply(ctx context.Context, p *program, args []string) error {
 	s, err := reader.Read(p.env)
 	if err != nil {
 		return err
+	}
+	if *dryRun {
+		// To open a database may upgrade it and note a new key in it, so a plan is
+		// made on a copy.
+		dir, err := os.MkdirTemp("", "patchbay-plan-")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		plan := filepath.Join(dir, "plan.db")
+		if _, err := store.SnapshotSQLite(ctx, s.Database, plan); err != nil {
+			return err
+		}
+		s.Database = plan
 	}
 	h, err := build(ctx, s, newLogger(p.stderr, s))
 	if err != nil {

@@ -158,17 +158,19 @@ func (d *demo) run(ctx context.Context, p *program, h *house, s *config.Settings
 	}
 	serve(d.sandbox, sandbox.New(sandbox.Options{Log: h.log, BaseURL: d.sandboxURL.String()}))
 	serve(d.app, notes)
-	group.Go(func() error { return h.serve(ctx, d.listen, h.site(s).Handler()) })
+	group.Go(func() error { return h.serve(ctx, d.listen, h.site(ctx, s).Handler()) })
 	fmt.Fprintf(p.stdout, `Patchbay's demo is running.
 
   1. Open  %s/  and sign in to Acme Notes as Dana or Sam.
-  2. Press "Manage linked accounts": that is Patchbay, at %s
-  3. Connect something. The sandbox provider, at %s, plays GitHub and the others;
-     on its page you choose what happens.
-  4. Back in Acme Notes, let its back end read with the token.
+  2. Connect something in the frame on that page: that is Patchbay, at %s
+  3. The sandbox provider, at %s, plays GitHub and the others in a
+     tab of its own; on its page you choose what happens. The frame learns the outcome.
+  4. Back in Acme Notes, press "Show": its back end reads with the token.
+     "Manage linked accounts" leads to the same, full width; for the frame in other
+     circumstances (sandbox, policies, no script) open %s/embed
 
 The app's service token is %s. Ctrl-C stops; --fresh begins anew.
-`, d.appURL, d.publicURL, d.sandboxURL, demoServiceToken)
+`, d.appURL, d.publicURL, d.sandboxURL, d.appURL, demoServiceToken)
 	return group.Wait()
 }
 

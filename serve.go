@@ -51,7 +51,7 @@ func runServe(ctx context.Context, p *program, args []string) error {
 		return errors.Join(fmt.Errorf("PATCHBAY_LISTEN: %w", err), h.close())
 	}
 	log.Info("serving", "listen", l.Addr().String(), "public_url", h.service.PublicURL, "version", version())
-	err = h.serve(ctx, l, h.site(s).Handler())
+	err = h.serve(ctx, l, h.site(ctx, s).Handler())
 	return errors.Join(err, h.close())
 }
 

@@ -64,18 +64,20 @@ func build(ctx context.Context, s *config.Settings, log *slog.Logger) (*house, e
 
 func (h *house) close() error { return h.store.Close() }
 
-// site is the web side.
-func (h *house) site(s *config.Settings) *handlers.Server {
+// site is the web side. Its streams end with ctx.
+func (h *house) site(ctx context.Context, s *config.Settings) *handlers.Server {
 	secure := s.PublicURL.Scheme == "https"
 	return &handlers.Server{
 		Service:        h.service,
 		Browsers:       &session.Browsers{Service: h.service, Secure: secure},
 		Callers:        &session.Callers{Service: h.service, Tokens: session.NewUserTokens(h.oauth.HTTP, nil)},
+		Logins:         &session.Logins{Service: h.service, HTTP: h.oauth.HTTP, Secure: secure},
 		Log:            h.log,
 		Ready:          h.store.Ping,
 		TrustedProxies: s.TrustedProxies,
 		RateLimit:      s.RateLimit,
 		HTTPS:          secure,
+		Stopping:       ctx.Done(),
 	}
 }
 
@@ -176,6 +178,9 @@ func wantedApp(a *config.App) connect.App {
 		w.UserTokens = connect.UserTokens{
 			Issuer: u.Issuer, Audience: u.Audience, JWKSURL: u.JWKSURL, PublicKey: u.PublicKeyPEM, HS256Secret: u.HS256Secret,
 		}
+	}
+	if l := a.Login; l != nil {
+		w.Login = &connect.Login{Issuer: l.Issuer, ClientID: l.ClientID, ClientSecret: l.ClientSecret, UserClaim: l.UserClaim}
 	}
 	for _, t := range a.ServiceTokens {
 		w.Credentials = append(w.Credentials, credential(connect.ServiceToken, t.Name, t.Token, t.Scopes))

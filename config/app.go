@@ -25,7 +25,7 @@ func (d *decoder) apps(root *yaml.Node) []App {
 }
 
 func (d *decoder) app(n *yaml.Node, ids unique) (app App) {
-	o := d.object(n, "an app", "id", "name", "service_tokens", "builder_keys", "user_tokens", "origins",
+	o := d.object(n, "an app", "id", "name", "service_tokens", "builder_keys", "user_tokens", "login", "origins",
 		"return_urls", "verify_url", "min_assurance", "theme", "connectors")
 	if o.node == nil {
 		return app
@@ -38,6 +38,7 @@ func (d *decoder) app(n *yaml.Node, ids unique) (app App) {
 	app.ServiceTokens = d.serviceTokens(o.get("service_tokens"), tokens)
 	app.BuilderKeys = d.builderKeys(o.get("builder_keys"), tokens)
 	app.UserTokens = d.userTokens(o.get("user_tokens"), app.ID)
+	app.Login = d.login(o.get("login"))
 	app.Origins = d.origins(o.get("origins"))
 	app.ReturnURLs = d.returnURLs(o.get("return_urls"))
 	app.VerifyURL = d.address(o.get("verify_url"))

@@ -50,6 +50,7 @@ type App struct {
 	ServiceTokens []ServiceToken
 	BuilderKeys   []BuilderKey
 	UserTokens    *UserTokens // nil: the app's own tokens are not accepted
+	Login         *Login      // nil: nobody signs in by themselves
 	Origins       []string    // scheme://host[:port]
 	ReturnURLs    []string    // the first is the default
 	VerifyURL     string      // "" for none
@@ -80,6 +81,14 @@ type UserTokens struct {
 	HS256Secret  vault.Secret
 	PublicKey    crypto.PublicKey // *rsa.PublicKey, *ecdsa.PublicKey on P-256, ed25519.PublicKey
 	PublicKeyPEM string           // PublicKey as a PUBLIC KEY block
+}
+
+// Login is the OpenID provider at which people sign in who come by themselves.
+type Login struct {
+	Issuer       string // as written: it is compared byte by byte
+	ClientID     string
+	ClientSecret vault.Secret // zero for a public client
+	UserClaim    string       // the claim of the ID token that holds the user id
 }
 
 // Theme is how the app's pages look.

@@ -56,6 +56,7 @@ func TestLoadAppsReadsTheExample(t *testing.T) {
 		"ACME_SERVICE_TOKEN": "service-token-of-acme-1",
 		"ACME_REPORTS_TOKEN": "service-token-of-acme-2",
 		"ACME_BUILDER_KEY":   "b44k_acme",
+		"ACME_OIDC_SECRET":   "oidc",
 		"GOOGLE_SECRET":      "google", "OUTLOOK_SECRET_NEW": "new", "OUTLOOK_SECRET_OLD": "old", "GITLAB_SECRET": "gitlab",
 	}), catalogue{})
 	if err != nil {
@@ -80,22 +81,27 @@ func TestLoadAppsReadsTheExample(t *testing.T) {
 			Audience: "acme",
 			JWKSURL:  "https://app.acme.example/.well-known/jwks.json",
 		},
+		Login: &Login{
+			Issuer:   "https://id.acme.example/realms/acme",
+			ClientID: "patchbay", ClientSecret: vault.NewSecret("oidc"),
+			UserClaim: "preferred_username",
+		},
 		Origins:      []string{"https://app.acme.example"},
 		ReturnURLs:   []string{"https://app.acme.example/settings"},
 		VerifyURL:    "https://app.acme.example/connect/verify",
 		MinAssurance: "human",
 		Theme:        Theme{"#6d28d9", &Logo{svg, "image/svg+xml"}},
 		Connectors: []Connector{{
-			Pos: pos(20, 9), ID: "cal", Type: "googlecalendar", Mode: "user",
+			Pos: pos(22, 9), ID: "cal", Type: "googlecalendar", Mode: "user",
 			Name: "Google Calendar", Description: "Shows your meetings next to your notes.",
 			ClientID: "1234.apps.googleusercontent.com", ClientSecrets: []vault.Secret{vault.NewSecret("google")},
 			Scopes: []string{"https://www.googleapis.com/auth/calendar.readonly"},
 		}, {
-			Pos: pos(28, 9), ID: "mail", Type: "outlook", Mode: "user",
+			Pos: pos(30, 9), ID: "mail", Type: "outlook", Mode: "user",
 			ClientID: "6731de76-14a6-49ae-97bc-6eba6914391e", ClientSecrets: []vault.Secret{vault.NewSecret("new"), vault.NewSecret("old")},
 			Params: map[string]string{"tenant": "common"},
 		}, {
-			Pos: pos(33, 9), ID: "code", Type: "gitlab", Mode: "shared",
+			Pos: pos(35, 9), ID: "code", Type: "gitlab", Mode: "shared",
 			ClientID: "patchbay", ClientSecrets: []vault.Secret{vault.NewSecret("gitlab")},
 			Scopes: []string{},
 			Endpoints: Endpoints{
@@ -168,6 +174,24 @@ func TestLoadAppsTakesLittle(t *testing.T) {
 	if app.Name != "acme" || app.MinAssurance != "human" || app.UserTokens.Audience != "acme" ||
 		app.UserTokens.HS256Secret.Reveal() != "0123456789abcdef0123456789abcdef" {
 		t.Errorf("defaults: %+v, %+v", app, app.UserTokens)
+	}
+}
+
+func TestLoginTakesLittle(t *testing.T) {
+	for _, issuer := range []string{"https://id.acme.example", "https://ID.acme.example/", "http://localhost:8090/realm", "http://127.0.0.1:8090"} {
+		apps, err := load(t, "apps: [{id: acme, login: {issuer: \""+issuer+"\", client_id: patchbay}}]", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		login := apps.Apps[0].Login
+		if login.Issuer != issuer || login.ClientID != "patchbay" || !login.ClientSecret.IsZero() || login.UserClaim != "sub" {
+			t.Errorf("%s: %+v", issuer, login)
+		}
+	}
+	claim := "https://acme.example/claims/User_id-1.0:" + strings.Repeat("x", 60)
+	apps, err := load(t, "apps: [{id: acme, login: {issuer: https://id.acme.example, client_id: patchbay, user_claim: \""+claim+"\"}}]", nil)
+	if err != nil || apps.Apps[0].Login.UserClaim != claim {
+		t.Errorf("user_claim %q: %v", claim, err)
 	}
 }
 

@@ -20,6 +20,7 @@ type App struct {
 	ID           string       `json:"id"`
 	Name         string       `json:"name"`
 	UserTokens   UserTokens   `json:"user_tokens"`
+	Login        *Login       `json:"login,omitempty"` // nil: nobody signs in here by themselves
 	Origins      []string     `json:"origins,omitempty"`
 	ReturnURLs   []string     `json:"return_urls,omitempty"`
 	VerifyURL    string       `json:"verify_url,omitempty"`
@@ -37,6 +38,14 @@ type UserTokens struct {
 	JWKSURL     string       `json:"jwks_url,omitempty"`
 	PublicKey   string       `json:"public_key,omitempty"`
 	HS256Secret vault.Secret `json:"-"`
+}
+
+// Login is the app's OpenID provider, at which people sign in who come by themselves.
+type Login struct {
+	Issuer       string       `json:"issuer"`
+	ClientID     string       `json:"client_id"`
+	ClientSecret vault.Secret `json:"-"`          // zero for a public client
+	UserClaim    string       `json:"user_claim"` // of the ID token: the user id
 }
 
 // Theme is how the app's pages look. Logo is an image of at most 64 KB.
@@ -204,6 +213,7 @@ type StoredApps struct {
 
 type appSecrets struct {
 	HS256 string `json:"hs256,omitempty"`
+	Login string `json:"login,omitempty"`
 }
 
 type connectorSecrets struct {
@@ -223,6 +233,9 @@ func (s *Service) openApp(rec AppRecord) (*App, error) {
 		return nil, fmt.Errorf("app %s: %w", rec.ID, err)
 	}
 	a.UserTokens.HS256Secret = vault.NewSecret(sec.HS256)
+	if a.Login != nil {
+		a.Login.ClientSecret = vault.NewSecret(sec.Login)
+	}
 	for _, cr := range rec.Connectors {
 		c := Connector{App: rec.ID}
 		var cs connectorSecrets
@@ -254,7 +267,8 @@ func (s *Service) sealApp(a App) (AppRecord, error) {
 	if rec.Document, err = json.Marshal(a); err != nil {
 		return rec, err
 	}
-	if rec.Sealed, err = s.sealJSON(appContext(a.ID), appSecrets{HS256: a.UserTokens.HS256Secret.Reveal()}); err != nil {
+	secrets := appSecrets{HS256: a.UserTokens.HS256Secret.Reveal(), Login: loginSecret(&a).Reveal()}
+	if rec.Sealed, err = s.sealJSON(appContext(a.ID), secrets); err != nil {
 		return rec, err
 	}
 	for _, c := range a.Connectors {
@@ -276,6 +290,13 @@ func (s *Service) sealJSON(vc vault.Context, v any) ([]byte, error) {
 		return nil, err
 	}
 	return s.Sealer.Seal(vc, plain)
+}
+
+func loginSecret(a *App) vault.Secret {
+	if a.Login == nil {
+		return vault.Secret{}
+	}
+	return a.Login.ClientSecret
 }
 
 func reveal(secrets []vault.Secret) []string {

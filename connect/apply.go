@@ -97,6 +97,9 @@ func (s *Service) planApp(ctx context.Context, old, want *App) ([]Step, error) {
 	if old.UserTokens.HS256Secret != want.UserTokens.HS256Secret && !slices.Contains(what, "user_tokens") {
 		what = append(what, "user_tokens")
 	}
+	if loginSecret(old) != loginSecret(want) && !slices.Contains(what, "login") {
+		what = append(what, "login")
+	}
 	steps := []Step{{Verb: verb(what), App: want.ID, What: what}}
 	for i := range want.Connectors {
 		c := &want.Connectors[i]

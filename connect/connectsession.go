@@ -10,8 +10,10 @@ import (
 // Mode is how the end user comes to the flow.
 type Mode string
 
-// The page in full, from /session/{ticket}; or an address that may be sent.
+// The page in the app's iframe; the page in full, from /session/{ticket} or by signing
+// in; or an address that may be sent.
 const (
+	ModeEmbed    Mode = "embed"
 	ModeRedirect Mode = "redirect"
 	ModeLink     Mode = "link"
 )
@@ -24,6 +26,7 @@ type ConnectSession struct {
 	Mode       Mode
 	User       EndUser
 	Connectors []string // nil: all of the app's
+	Origin     string   // of an embed session: the one page that may frame it
 	ReturnURL  string
 	Lang       string
 	Parent     string // the connect session whose token made this link
@@ -50,6 +53,7 @@ type SessionRequest struct {
 	Mode       Mode
 	User       EndUser
 	Connectors []string
+	Origin     string // embed: the page that will frame it
 	ReturnURL  string
 	Lang       string
 	ExpiresIn  time.Duration // for links; 0: SessionLife
@@ -63,9 +67,9 @@ type NewSession struct {
 	Token   string // "" for a link
 }
 
-// CreateSession makes a connect session. Errors: invalid_request, not_found for an
-// unknown connector, assurance_too_low when a flow of it could never reach the app's
-// minimum.
+// CreateSession makes a connect session. Errors: invalid_request, origin_not_allowed,
+// not_found for an unknown connector, assurance_too_low when a flow of it could never
+// reach the app's minimum.
 func (s *Service) CreateSession(ctx context.Context, appID string, q SessionRequest) (NewSession, error) {
 	a, err := s.App(ctx, appID)
 	if err != nil {
@@ -78,19 +82,17 @@ func (s *Service) CreateSession(ctx context.Context, appID string, q SessionRequ
 	secret := newSecret()
 	cs := ConnectSession{
 		ID: newID(connectSessionPrefix), App: a.ID, Mode: q.Mode, User: q.User, Connectors: q.Connectors,
-		ReturnURL: q.ReturnURL, Lang: q.Lang, Parent: q.Parent,
+		Origin: q.Origin, ReturnURL: q.ReturnURL, Lang: q.Lang, Parent: q.Parent,
 		URLHash: HashSecret(secret), CreatedAt: now, ExpiresAt: now.Add(SessionLife),
 	}
-	out := NewSession{}
+	out := NewSession{URL: s.PublicURL + entrances[q.Mode] + secret}
 	if q.Mode == ModeLink {
 		if q.ExpiresIn > 0 {
 			cs.ExpiresAt = now.Add(q.ExpiresIn)
 		}
-		out.URL = s.PublicURL + "/link/" + secret
 	} else {
 		out.Token = UserTokenPrefix + newSecret()
 		cs.TokenHash = HashSecret(out.Token)
-		out.URL = s.PublicURL + "/session/" + secret
 	}
 	if err := s.Store.CreateConnectSession(ctx, cs); err != nil {
 		return NewSession{}, err
@@ -98,6 +100,9 @@ func (s *Service) CreateSession(ctx context.Context, appID string, q SessionRequ
 	out.Session = cs
 	return out, nil
 }
+
+// entrances are the addresses of a session, without its secret.
+var entrances = map[Mode]string{ModeEmbed: "/embed/", ModeRedirect: "/session/", ModeLink: "/link/"}
 
 // UserTokenPrefix begins the user tokens of connect sessions, so that they are told
 // from an app's own JWTs and found in a leak.
@@ -115,8 +120,14 @@ func (s *Service) checkSession(a *App, q *SessionRequest) error {
 			return errNoConnector
 		}
 	}
+	if q.Origin != "" && !slices.Contains(a.Origins, q.Origin) {
+		return refuse(CodeOriginNotAllowed, "origin is not among the app's origins.")
+	}
 	switch q.Mode {
-	case ModeRedirect:
+	case ModeEmbed, ModeRedirect:
+		if q.Mode == ModeEmbed && q.Origin == "" {
+			return refuse(CodeInvalidRequest, "Mode embed needs origin: that of the page which will hold the frame.")
+		}
 		if q.ExpiresIn != 0 {
 			return refuse(CodeInvalidRequest, "expires_in is for mode link only.")
 		}
@@ -128,7 +139,7 @@ func (s *Service) checkSession(a *App, q *SessionRequest) error {
 			return refuse(CodeInvalidRequest, "expires_in must be between 1 and 604800 seconds.")
 		}
 	default:
-		return refuse(CodeInvalidRequest, `mode must be "redirect" or "link".`)
+		return refuse(CodeInvalidRequest, `mode must be "embed", "redirect" or "link".`)
 	}
 	if q.ReturnURL != "" && !slices.Contains(a.ReturnURLs, q.ReturnURL) {
 		return refuse(CodeInvalidRequest, "return_url must equal one of the app's return_urls exactly.")
@@ -136,8 +147,8 @@ func (s *Service) checkSession(a *App, q *SessionRequest) error {
 	if q.Lang != "" && !validLang(q.Lang) {
 		return refuse(CodeInvalidRequest, `lang must be a language tag such as "en" or "pt-BR".`)
 	}
-	if !reachable(a, false) {
-		return refuse(CodeAssuranceTooLow, "This app asks for assurance app, which this mode reaches only with a verify_url. Set verify_url in the apps file.")
+	if !reachable(a, q.Mode) {
+		return refuse(CodeAssuranceTooLow, "This app asks for assurance app, which this mode reaches only with a verify_url. Set verify_url in the apps file, or use mode embed.")
 	}
 	return nil
 }
@@ -206,6 +217,24 @@ func (s *Service) Link(ctx context.Context, ticket string) (ConnectSession, erro
 	return s.sessionByURL(ctx, ticket, ModeLink)
 }
 
+// Embed finds the connect session of an embed token. For one that is over the error is
+// expired, and the session comes along so that the frame which shows it can be told; of
+// an unknown token nothing comes along.
+func (s *Service) Embed(ctx context.Context, token string) (ConnectSession, error) {
+	cs, err := s.Store.ConnectSessionByURL(ctx, HashSecret(token))
+	if err != nil && !isNotFound(err) {
+		return ConnectSession{}, err
+	}
+	if err != nil || cs.Mode != ModeEmbed {
+		return ConnectSession{}, errGone
+	}
+	live, err := s.embeds(ctx, &cs)
+	if err == nil && !live {
+		err = errGone
+	}
+	return cs, err
+}
+
 func (s *Service) sessionByURL(ctx context.Context, secret string, mode Mode) (ConnectSession, error) {
 	cs, err := s.Store.ConnectSessionByURL(ctx, HashSecret(secret))
 	if err != nil && !isNotFound(err) {
@@ -224,11 +253,21 @@ type BrowserSession struct {
 	App        string
 	User       EndUser
 	Connectors []string
-	Session    string // the connect session that opened it
+	Session    string // the connect session that opened it, "" for a sign-in
 	ReturnURL  string
 	Lang       string
 	CreatedAt  time.Time
 	ExpiresAt  time.Time
+
+	// Login: the person signed in to us through the app's OpenID provider. Such a
+	// session also ends when it is not used for LoginIdle.
+	Login  bool
+	SeenAt time.Time
+}
+
+// Live reports whether the session can be used at now.
+func (b *BrowserSession) Live(now time.Time) bool {
+	return now.Before(b.ExpiresAt) && (!b.Login || now.Before(b.SeenAt.Add(LoginIdle)))
 }
 
 // Allows reports whether the session may see and begin the connector.
@@ -243,7 +282,7 @@ func (s *Service) OpenBrowser(ctx context.Context, cs ConnectSession, oldHash, n
 	now := s.now()
 	b := BrowserSession{
 		Hash: newHash, App: cs.App, User: cs.User, Connectors: cs.Connectors, Session: cs.ID,
-		ReturnURL: cs.ReturnURL, Lang: cs.Lang, CreatedAt: now, ExpiresAt: now.Add(BrowserLife),
+		ReturnURL: cs.ReturnURL, Lang: cs.Lang, CreatedAt: now, ExpiresAt: now.Add(BrowserLife), SeenAt: now,
 	}
 	ok, err := s.Store.OpenBrowserSession(ctx, oldHash, b, now)
 	if err != nil {
@@ -255,9 +294,41 @@ func (s *Service) OpenBrowser(ctx context.Context, cs ConnectSession, oldHash, n
 	return b, nil
 }
 
+// OpenLogin signs the browser in as a user whom the app's OpenID provider has named,
+// under the hash of a new secret; oldHash as for OpenBrowser.
+func (s *Service) OpenLogin(ctx context.Context, app string, user EndUser, oldHash, newHash []byte) (BrowserSession, error) {
+	now := s.now()
+	b := BrowserSession{
+		Hash: newHash, App: app, User: user, CreatedAt: now, ExpiresAt: now.Add(LoginLife), Login: true, SeenAt: now,
+	}
+	_, err := s.Store.OpenBrowserSession(ctx, oldHash, b, now)
+	return b, err
+}
+
+// seenEvery is how exactly the use of a sign-in is noted.
+const seenEvery = time.Minute
+
 // BrowserSessions lists who is signed in under a browser's secret.
 func (s *Service) BrowserSessions(ctx context.Context, hash []byte) ([]BrowserSession, error) {
-	return s.Store.BrowserSessions(ctx, hash, s.now())
+	now := s.now()
+	all, err := s.Store.BrowserSessions(ctx, hash, now)
+	if err != nil {
+		return nil, err
+	}
+	live := all[:0]
+	for _, b := range all {
+		if !b.Live(now) {
+			continue
+		}
+		if b.Login && !now.Before(b.SeenAt.Add(seenEvery)) {
+			if err := s.Store.TouchBrowserSession(ctx, hash, b.App, now); err != nil {
+				return nil, err
+			}
+			b.SeenAt = now
+		}
+		live = append(live, b)
+	}
+	return live, nil
 }
 
 // CloseBrowser signs the browser out of one app, or of all for "".

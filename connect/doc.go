@@ -28,9 +28,11 @@
 //
 // The provider's token endpoint is called only by finish, and finish is reached only
 // with the proofs that Required demands: the browser that returns holds the secret
-// that Start gave it, and either the app's own session names the same user (app) or
+// that Start gave it, and one more, decided at the start: it was posted from our frame
+// inside the one page that may hold it (frame), the person signed in to us through the
+// app's OpenID provider (login), the app's own session names the same user (app), or
 // the person was told who began this and went on (human). Nothing turns that off.
 //
-// The files follow a flow: app, identity, connectsession, ticket, start, return,
+// The files follow a flow: app, identity, connectsession, frame, ticket, start, return,
 // confirm, finish, then connection, refresh and disconnect for what comes after.
 package connect

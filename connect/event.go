@@ -32,6 +32,7 @@ const (
 // never holds a token, a code or a secret.
 type Event struct {
 	ID         string
+	Seq        int64 // its place in the history, given by the Store
 	At         time.Time
 	Kind       EventKind
 	App        string
@@ -71,6 +72,9 @@ func (s *Service) flowEvent(ctx context.Context, kind EventKind, f *Flow) Event 
 }
 
 func (s *Service) emit(ctx context.Context, events ...Event) {
+	for _, e := range events {
+		s.watchers.wake(e.App, e.User)
+	}
 	if s.Emit == nil {
 		return
 	}

@@ -40,6 +40,12 @@ func (s *Service) finish(ctx context.Context, f Flow, sec flowSecrets) (Flow, er
 		s.OAuth.Revoke(ctx, reg, tokens)
 		return s.failed(ctx, f, err)
 	}
+	if err := s.OAuth.CheckIDToken(ctx, reg, tokens, account, f.Scopes, sec.Nonce); err != nil {
+		if old, lookup := s.Store.Connection(ctx, f.App, f.Connector, OwnerOf(f.User.ID)); lookup == nil || isNotFound(lookup) {
+			s.revokeFresh(ctx, c, reg, tokens, Account(account), old)
+		}
+		return s.failed(ctx, f, err)
+	}
 	return s.store(ctx, f, c, reg, tokens, Account(account))
 }
 
@@ -104,13 +110,20 @@ func (s *Service) store(ctx context.Context, f Flow, c *Connector, reg oauth.Reg
 		final := f
 		s.close(ctx, &final, StatusConnected, outcome(&conn, t))
 		final.Connection = conn.ID
-		final.Detail = FlowDetail{Account: account.Label(), Scopes: conn.Scopes, Missing: conn.Missing, Trace: Trace(ctx)}
+		final.Detail = FlowDetail{Account: account.Label(), Scopes: conn.Scopes, Missing: conn.Missing, Trace: Trace(ctx), SameWindow: f.Detail.SameWindow}
 		kind := EventConnected
 		if old.ID != "" {
 			kind = EventReconnected
 		}
 		events := []Event{s.connectionEvent(ctx, kind, &conn, &final), s.flowEvent(ctx, EventFlowFinished, &final)}
-		res, err := s.Store.Connect(ctx, Connecting{Flow: final, Connection: conn, Replaces: old.ID, ReplacesGen: old.Generation, Events: events})
+		var superseded []Event
+		res, err := s.Store.Connect(ctx, Connecting{
+			Flow: final, Connection: conn, Replaces: old.ID, ReplacesGen: old.Generation, Events: events,
+			Supersede: func(f *Flow) Event {
+				superseded = append(superseded, s.flowEvent(ctx, EventFlowFinished, f))
+				return superseded[len(superseded)-1]
+			},
+		})
 		if err != nil {
 			s.revokeFresh(ctx, c, reg, t, account, old)
 			return f, err
@@ -123,10 +136,7 @@ func (s *Service) store(ctx context.Context, f Flow, c *Connector, reg oauth.Reg
 		if res.ConnectionMoved {
 			continue
 		}
-		s.emit(ctx, events...)
-		for i := range res.Superseded {
-			s.emit(ctx, s.flowEvent(ctx, EventFlowFinished, &res.Superseded[i]))
-		}
+		s.emit(ctx, append(events, superseded...)...)
 		final.Version++
 		return final, nil
 	}

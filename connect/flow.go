@@ -5,7 +5,6 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"patchbay/vault"
@@ -44,6 +43,8 @@ type Proof string
 // The proofs that exist in these modes.
 const (
 	ProofBrowser Proof = "browser" // the browser that returned holds the secret that start gave it
+	ProofFrame   Proof = "frame"   // start was posted from our frame, inside the one page that may hold it
+	ProofLogin   Proof = "login"   // the person signed in to us through the app's OpenID provider
 	ProofApp     Proof = "app"     // the app's own session named the same user before the exchange
 	ProofHuman   Proof = "human"   // the person was told who began this, and went on
 )
@@ -57,9 +58,14 @@ const (
 	AssuranceHuman Assurance = "human"
 )
 
-// Required is the proof, beside browser, that a flow of the app needs.
-func Required(a *App) Proof {
-	if a.VerifyURL != "" {
+// Required is the proof, beside browser, that a flow needs. has is what its start
+// brought along: frame, login, or "" for nothing, and then the app is asked where it
+// can be asked, else the person.
+func Required(a *App, has Proof) Proof {
+	switch {
+	case has == ProofFrame, has == ProofLogin:
+		return has
+	case a.VerifyURL != "":
 		return ProofApp
 	}
 	return ProofHuman
@@ -67,16 +73,24 @@ func Required(a *App) Proof {
 
 // AssuranceOf is the assurance that the proofs give together.
 func AssuranceOf(proofs []Proof) Assurance {
-	if slices.Contains(proofs, ProofApp) {
-		return AssuranceApp
+	for _, p := range proofs {
+		if assures(p) {
+			return AssuranceApp
+		}
 	}
 	return AssuranceHuman
 }
 
-// reachable reports whether a flow of the app can reach the app's minimum. What the
-// minimum demands concerns end users' flows only.
-func reachable(a *App, shared bool) bool {
-	return shared || a.MinAssurance != AssuranceApp || Required(a) == ProofApp
+// assures reports whether the proof is one, and not the consent of an informed person.
+func assures(p Proof) bool { return p == ProofFrame || p == ProofLogin || p == ProofApp }
+
+// enough reports whether a flow with that proof reaches the app's minimum.
+func enough(a *App, p Proof) bool { return a.MinAssurance != AssuranceApp || assures(p) }
+
+// reachable reports whether a flow of a new connect session can reach the app's
+// minimum: a frame can prove itself, and who opens a link can sign in.
+func reachable(a *App, mode Mode) bool {
+	return mode == ModeEmbed || enough(a, Required(a, "")) || (mode == ModeLink && a.Login != nil)
 }
 
 // Flow is one attempt to make a connection.
@@ -99,7 +113,7 @@ type Flow struct {
 	Params     map[string]string
 	ReturnURL  string
 	Lang       string
-	Session    string // the connect session of the link that began it
+	Session    string // the connect session of the link or frame that began it
 	Reconnect  bool   // a connection existed at start
 
 	ResultHash    []byte    // of the one-time result code
@@ -122,11 +136,13 @@ type FlowDetail struct {
 	ProviderError string   `json:"provider_error,omitempty"` // the provider's error code
 	FreshGrant    string   `json:"fresh_grant,omitempty"`    // account_mismatch: how its revocation went
 	Trace         string   `json:"trace,omitempty"`
+	SameWindow    bool     `json:"same_window,omitempty"` // embed: begun in place of the app's page, not in a tab
 }
 
 // flowSecrets are what a flow must not show: sealed, bound to its row.
 type flowSecrets struct {
 	Verifier string              `json:"verifier,omitempty"`
+	Nonce    string              `json:"nonce,omitempty"`    // for the ID token
 	Code     string              `json:"code,omitempty"`     // the provider's, while the app is asked
 	Callback map[string][]string `json:"callback,omitempty"` // the callback's other fields
 }
@@ -154,7 +170,7 @@ func (s *Service) FlowFor(ctx context.Context, app, id string) (Flow, error) {
 }
 
 // FlowOf returns a flow to whom it concerns: the browser that holds its secret, or a
-// session of its end user. Others are told that there is none.
+// session or frame of its end user. Others are told that there is none.
 func (s *Service) FlowOf(ctx context.Context, id, cookie string, sessions []BrowserSession) (Flow, error) {
 	f, err := s.flow(ctx, id)
 	if err != nil {

@@ -162,10 +162,13 @@ func (s *Service) takeAnswer(ctx context.Context, f *Flow, query url.Values) (Re
 // sufficient reports whether the proofs that this flow can still get are what the app
 // demands now; its settings may have changed since the start.
 func sufficient(a *App, f *Flow) bool {
-	if f.Need == ProofApp {
+	switch f.Need {
+	case ProofApp:
 		return a.VerifyURL != ""
+	case ProofFrame, ProofLogin, ProofHuman:
+		return enough(a, f.Need)
 	}
-	return f.Need == ProofHuman && a.MinAssurance != AssuranceApp
+	return false
 }
 
 // wellFormed is step f: exactly one of code and error, nothing of ours repeated, and
@@ -331,9 +334,9 @@ func (s *Service) Park(ctx context.Context, app, connector string, fields url.Va
 	return id, s.Store.Park(ctx, HashSecret(id), sealed, s.now().Add(parkLife))
 }
 
-// Unpark returns the fields kept under a one-time id, once.
-func (s *Service) Unpark(ctx context.Context, id string) (url.Values, error) {
-	sealed, err := s.Store.Unpark(ctx, HashSecret(id), s.now())
+// Parked returns the fields kept under a one-time id.
+func (s *Service) Parked(ctx context.Context, id string) (url.Values, error) {
+	sealed, err := s.Store.Parked(ctx, HashSecret(id), s.now())
 	if errors.Is(err, ErrNotFound) {
 		return nil, errStateUnknown
 	}
@@ -346,4 +349,9 @@ func (s *Service) Unpark(ctx context.Context, id string) (url.Values, error) {
 	}
 	var fields url.Values
 	return fields, json.Unmarshal(plain, &fields)
+}
+
+// Unpark forgets the fields kept under a one-time id.
+func (s *Service) Unpark(ctx context.Context, id string) error {
+	return s.Store.Unpark(ctx, HashSecret(id))
 }

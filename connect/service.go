@@ -22,6 +22,8 @@ const (
 	MaxLinkLife       = 7 * 24 * time.Hour
 	TicketWindow      = 5 * time.Minute // to open /session/{ticket}
 	BrowserLife       = time.Hour       // of a browser session that a ticket opened
+	LoginLife         = 12 * time.Hour  // of a browser session made by signing in
+	LoginIdle         = time.Hour       // such a session, unused, ends after this
 	FlowCookieLife    = time.Hour       // of the secret that binds a flow to its browser
 	keepFinishedFlows = 7 * 24 * time.Hour
 	providerTimeout   = 30 * time.Second // for all calls of one exchange or refresh
@@ -50,6 +52,7 @@ type Service struct {
 	Emit func(context.Context, Event)
 
 	apps      appCache
+	watchers  watchers
 	refreshes singleflight.Group
 	used      lastUsed
 	inFlight  sync.WaitGroup

@@ -2,6 +2,7 @@ package connect
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 
@@ -17,13 +18,22 @@ type StartGrant struct {
 	Mode      Mode
 	ReturnURL string
 	Lang      string
+	// SameWindow: the flow takes the place of the app's page instead of opening a tab.
+	SameWindow bool
 
 	ticket  ticket
-	session string // connect session of the link
+	session string // connect session of the link or frame
+	has     Proof  // what the start itself proves: frame, login or nothing
 }
 
-// AppID is the app that the ticket is of, also where the ticket was refused.
+// AppID is the app that the ticket is of, also where the ticket was refused; "" for
+// one that is not ours.
 func (g *StartGrant) AppID() string { return g.ticket.app }
+
+// Embedded reports whether the ticket stood on a page of an embed session.
+func (g *StartGrant) Embedded() bool {
+	return g.ticket.kind == ticketFrame || g.ticket.kind == ticketEmbed
+}
 
 // Started is a flow that was begun: where the browser goes next, and the secret that
 // it has to bring back.
@@ -33,7 +43,7 @@ type Started struct {
 	Connector *Connector
 	// Cookie is the flow's secret for this browser. Only its hash is stored.
 	Cookie string
-	// ContinueURL is the provider's authorization address.
+	// ContinueURL is the provider's authorization address; "" for a flow that is over.
 	ContinueURL string
 	// Press: the person must be told who began this, and go on by themselves.
 	Press bool
@@ -44,37 +54,90 @@ type Started struct {
 // browser's, user_mismatch when somebody else of the app is signed in here.
 func (s *Service) CheckTicket(ctx context.Context, text string, browser []BrowserSession) (StartGrant, error) {
 	t, err := s.readTicket(text)
-	if err != nil {
-		return StartGrant{}, err
-	}
 	g := StartGrant{ticket: t}
+	if err != nil {
+		return g, err
+	}
 	switch t.kind {
 	case ticketSession:
 		b := browserOf(browser, t)
 		if b == nil {
-			return StartGrant{}, errTicketDead
+			return g, errTicketDead
 		}
 		if !b.Allows(t.connector) {
-			return StartGrant{}, errNoConnector
+			return g, errNoConnector
 		}
-		g.User, g.Mode, g.ReturnURL, g.Lang = b.User, ModeRedirect, b.ReturnURL, b.Lang
+		g.User, g.Mode, g.ReturnURL, g.Lang, g.has = b.User, ModeRedirect, b.ReturnURL, b.Lang, b.proof()
 	case ticketLink:
-		cs, err := s.Store.ConnectSession(ctx, t.app, sessionID(t.owner))
-		if err != nil && !isNotFound(err) {
-			return StartGrant{}, err
+		if err := s.grantOf(ctx, &g, ModeLink); err != nil {
+			return g, err
 		}
-		if err != nil || cs.Mode != ModeLink || !cs.Live(s.now()) || !cs.Allows(t.connector) {
-			return StartGrant{}, errTicketDead
-		}
-		if other := OtherUser(browser, cs.App, cs.User.ID); other != nil {
+		if other := OtherUser(browser, t.app, g.User.ID); other != nil {
 			return g, errOtherUser
 		}
-		g.User, g.Mode, g.ReturnURL, g.Lang, g.session = cs.User, ModeLink, cs.ReturnURL, cs.Lang, cs.ID
+		if b := identity(browser, t.app, g.User.ID); b != nil {
+			g.has = b.proof()
+		}
+	case ticketFrame, ticketEmbed:
+		// Who else is signed in in this browser plays no part: the frame's page knows
+		// no cookie.
+		if err := s.grantOf(ctx, &g, ModeEmbed); err != nil {
+			return g, err
+		}
+		if t.kind == ticketFrame {
+			g.has = ProofFrame
+		}
 	default:
 		return g, errTicketDead
 	}
 	g.App, g.Connector, err = s.userConnector(ctx, t.app, t.connector)
 	return g, err
+}
+
+// grantOf fills in what the connect session of a ticket allows, while it lives.
+func (s *Service) grantOf(ctx context.Context, g *StartGrant, mode Mode) error {
+	cs, err := s.Store.ConnectSession(ctx, g.ticket.app, sessionID(g.ticket.owner))
+	if err != nil && !isNotFound(err) {
+		return err
+	}
+	if err != nil || cs.Mode != mode || !cs.Live(s.now()) || !cs.Allows(g.ticket.connector) {
+		return errTicketDead
+	}
+	if mode == ModeEmbed {
+		if live, err := s.embeds(ctx, &cs); err != nil || !live {
+			return cmp.Or(err, error(errTicketDead))
+		}
+	}
+	g.User, g.Mode, g.ReturnURL, g.Lang, g.session = cs.User, mode, cs.ReturnURL, cs.Lang, cs.ID
+	return nil
+}
+
+// MustSignIn reports whether a link of the user could reach the app's minimum only after
+// signing in: nothing else that this browser can show would be enough.
+func MustSignIn(a *App, browser []BrowserSession, user string) bool {
+	has := Proof("")
+	if b := identity(browser, a.ID, user); b != nil {
+		has = b.proof()
+	}
+	return a.Login != nil && !enough(a, Required(a, has))
+}
+
+// proof is what being in this session proves by itself.
+func (b *BrowserSession) proof() Proof {
+	if b.Login {
+		return ProofLogin
+	}
+	return ""
+}
+
+// identity returns the identity of the app in this browser that is that user.
+func identity(browser []BrowserSession, app, user string) *BrowserSession {
+	for i := range browser {
+		if browser[i].App == app && browser[i].User.ID == user {
+			return &browser[i]
+		}
+	}
+	return nil
 }
 
 var errOtherUser = refuse(CodeUserMismatch, "Somebody else of this app is signed in in this browser.")
@@ -98,13 +161,11 @@ func browserOf(browser []BrowserSession, t ticket) *BrowserSession {
 	return nil
 }
 
-// Start begins a flow. params are what the connector asks the end user for. Errors:
-// invalid_request for parameters that do not fit, assurance_too_low, expired for a
-// ticket that was used; then nothing was changed.
+// Start begins a flow. params are what the connector asks the end user for. A flow
+// whose proof could not reach the app's minimum is over at once, with the code
+// assurance_too_low, and leads nowhere. Errors: invalid_request for parameters that do
+// not fit, expired for a ticket that was used; then nothing was changed.
 func (s *Service) Start(ctx context.Context, g StartGrant, params map[string]string) (Started, error) {
-	if !reachable(g.App, false) {
-		return Started{}, refuse(CodeAssuranceTooLow, "This app asks for a stronger proof of who you are than this way of linking gives.")
-	}
 	reg, asked, err := s.startRegistration(g.Connector, params)
 	if err != nil {
 		return Started{}, err
@@ -116,16 +177,19 @@ func (s *Service) Start(ctx context.Context, g StartGrant, params map[string]str
 	now := s.now()
 	f := Flow{
 		ID: newID("fl_"), App: g.App.ID, Connector: g.Connector.ID, Mode: g.Mode, User: g.User,
-		Status: StatusStarted, Version: 1, Need: Required(g.App),
+		Status: StatusStarted, Version: 1, Need: Required(g.App, g.has),
 		Scopes: s.AskedScopes(g.Connector), Params: asked, ReturnURL: g.ReturnURL, Lang: g.Lang,
 		Session: g.session, Reconnect: existing.ID != "", CreatedAt: now, MovedAt: now,
-		Detail: FlowDetail{Account: existing.Account.Label(), Trace: Trace(ctx)},
+		Detail: FlowDetail{Account: existing.Account.Label(), Trace: Trace(ctx), SameWindow: g.SameWindow},
 	}
 	state, cookie := newSecret(), newSecret()
 	f.StateHash, f.CookieHash = HashSecret(state), HashSecret(cookie)
 	var sec flowSecrets
 	if reg.Entry.UsesPKCE() {
 		sec.Verifier = oauth.NewVerifier()
+	}
+	if reg.Entry.IDTokenAsked(f.Scopes) {
+		sec.Nonce = oauth.NewNonce()
 	}
 	plain, err := json.Marshal(sec)
 	if err != nil {
@@ -135,7 +199,7 @@ func (s *Service) Start(ctx context.Context, g StartGrant, params map[string]str
 		return Started{}, err
 	}
 	to, err := s.OAuth.AuthorizeURL(reg, oauth.AuthorizeRequest{
-		State: state, Scopes: f.Scopes, Verifier: sec.Verifier, SelectAccount: f.Reconnect,
+		State: state, Scopes: f.Scopes, Verifier: sec.Verifier, Nonce: sec.Nonce, SelectAccount: f.Reconnect,
 	})
 	if err != nil {
 		return Started{}, &Error{Code: CodeConnectorMisconfigured, Message: "This connector is not set up correctly.", Cause: err}
@@ -149,7 +213,14 @@ func (s *Service) Start(ctx context.Context, g StartGrant, params map[string]str
 		return Started{}, errTicketDead
 	}
 	s.emit(ctx, ev)
-	return Started{Flow: f, App: g.App, Connector: g.Connector, Cookie: cookie, ContinueURL: to, Press: f.Need == ProofHuman}, nil
+	out := Started{Flow: f, App: g.App, Connector: g.Connector, Cookie: cookie, ContinueURL: to, Press: f.Need == ProofHuman}
+	if !enough(g.App, f.Need) {
+		out.ContinueURL = ""
+		if _, err := s.end(ctx, &out.Flow, StatusFailed, CodeAssuranceTooLow); err != nil {
+			return Started{}, err
+		}
+	}
+	return out, nil
 }
 
 // startRegistration checks what the end user filled in and resolves the provider's

@@ -39,8 +39,11 @@ type Store interface {
 	BrowserSessions(ctx context.Context, hash []byte, now time.Time) ([]BrowserSession, error)
 	// OpenBrowserSession uses up the connect session's ticket, ends the identity of
 	// that app under the old hash, moves the other apps' identities to the new one,
-	// and adds s. False: the ticket was used or ended in the meantime, nothing changed.
+	// and adds s. A sign-in has no ticket to use up. False: the ticket was used or
+	// ended in the meantime, nothing changed.
 	OpenBrowserSession(ctx context.Context, oldHash []byte, s BrowserSession, now time.Time) (bool, error)
+	// TouchBrowserSession notes that the identity of an app in a browser was used.
+	TouchBrowserSession(ctx context.Context, hash []byte, app string, seen time.Time) error
 	// EndBrowserSession ends the identity of one app in a browser, or of all for "".
 	// Durable.
 	EndBrowserSession(ctx context.Context, hash []byte, app string) error
@@ -56,13 +59,17 @@ type Store interface {
 	UpdateFlow(ctx context.Context, f Flow, events ...Event) (bool, error)
 	// OpenFlows lists the user's flows of the app that have no final status.
 	OpenFlows(ctx context.Context, app, user string) ([]Flow, error)
+	// SessionFlows lists the flows that a connect session began, oldest first.
+	SessionFlows(ctx context.Context, app, session string) ([]Flow, error)
 	// StaleFlows lists flows without a final status that were last moved before t.
 	StaleFlows(ctx context.Context, t time.Time, limit int) ([]Flow, error)
 
 	// Park keeps the sealed fields of a posted callback until expires.
 	Park(ctx context.Context, idHash, sealed []byte, expires time.Time) error
-	// Unpark returns and removes them.
-	Unpark(ctx context.Context, idHash []byte, now time.Time) ([]byte, error)
+	// Parked returns them.
+	Parked(ctx context.Context, idHash []byte, now time.Time) ([]byte, error)
+	// Unpark removes them; it is no error when they are gone.
+	Unpark(ctx context.Context, idHash []byte) error
 
 	// Connect makes or replaces a connection and ends its flow. Durable.
 	Connect(ctx context.Context, c Connecting) (ConnectResult, error)
@@ -85,15 +92,20 @@ type Store interface {
 	// removed one by one before. Durable.
 	ForgetUser(ctx context.Context, app, user string) error
 
-	// Events lists the history of a user, newest first.
+	// Events lists the history of a user, newest first, without starts of flows.
 	Events(ctx context.Context, app, user string, limit int) ([]Event, error)
+	// EventsAfter lists what was noted of a user after the entry of that Seq, oldest
+	// first, starts of flows included.
+	EventsAfter(ctx context.Context, app, user string, seq int64, limit int) ([]Event, error)
+	// LastEvent is the Seq of the newest entry of a user, 0 for none.
+	LastEvent(ctx context.Context, app, user string) (int64, error)
 	// Event finds one entry of a user's history.
 	Event(ctx context.Context, app, user, id string) (Event, error)
 	// SetEventData replaces the data of an entry.
 	SetEventData(ctx context.Context, id string, data map[string]string) error
 
 	// Sweep removes what is over: sessions, tickets and parked fields expired by now,
-	// and flows that ended before finishedBefore.
+	// and flows that ended before finishedBefore, with the entries of their starts.
 	Sweep(ctx context.Context, now, finishedBefore time.Time) error
 }
 
@@ -113,6 +125,8 @@ type Connecting struct {
 	Replaces    string
 	ReplacesGen int64
 	Events      []Event
+	// Supersede makes the entry for a flow that is ended by this one; nil for none.
+	Supersede func(*Flow) Event
 }
 
 // ConnectResult tells how Connect ended.

@@ -9,7 +9,7 @@ import (
 )
 
 // A start ticket is what a page prints beside its Connect button. It says which
-// connector may be begun, for whom (the browser session or the link whose page it
+// connector may be begun, for whom (the browser session, frame or link whose page it
 // stands on) and until when, and it is authenticated rather than stored, so that
 // showing a page writes nothing. Using it writes its nonce down, which makes it work
 // once.
@@ -19,7 +19,7 @@ type ticket struct {
 	kind      byte
 	expires   time.Time
 	nonce     []byte
-	owner     []byte // of a browser session: 16 bytes of its hash; of a link: its id
+	owner     []byte // of a browser session: 16 bytes of its hash; of a connect session: its id
 	app       string
 	connector string
 }
@@ -27,6 +27,10 @@ type ticket struct {
 const (
 	ticketSession byte = 's'
 	ticketLink    byte = 'l'
+	ticketFrame   byte = 'f' // of a page that was served into an iframe
+	ticketEmbed   byte = 'e' // of the same page where nothing said that it is in one
+	ticketLive    byte = 'v' // not for a start: a frame's leave to ask what changed
+	ticketLiveNot byte = 'w' // the same of a page that is not known to be in a frame
 
 	ticketLife   = 15 * time.Minute
 	ticketMAC    = 16
@@ -42,6 +46,15 @@ func (s *Service) SessionStartTicket(b *BrowserSession, connector string) string
 // LinkStartTicket prints a ticket on the start page of a link.
 func (s *Service) LinkStartTicket(cs *ConnectSession) string {
 	return s.printTicket(ticketLink, rawID(cs.ID), cs.ExpiresAt, cs.App, cs.Connectors[0])
+}
+
+// FrameStartTicket prints a ticket on a page of an embed session.
+func (s *Service) FrameStartTicket(v *FrameView, connector string) string {
+	kind := ticketEmbed
+	if v.Framed {
+		kind = ticketFrame
+	}
+	return s.printTicket(kind, rawID(v.Session.ID), v.Session.ExpiresAt, v.Session.App, connector)
 }
 
 func (s *Service) printTicket(kind byte, owner []byte, ownerExpires time.Time, app, connector string) string {
@@ -61,7 +74,8 @@ func (s *Service) printTicket(kind byte, owner []byte, ownerExpires time.Time, a
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// readTicket authenticates a ticket. It does not say whether it was used.
+// readTicket authenticates a ticket. It does not say whether it was used. The ticket
+// comes along with the error where it is ours and too old.
 func (s *Service) readTicket(text string) (ticket, error) {
 	if len(text) > maxTicketLen {
 		return ticket{}, errTicketDead
@@ -85,7 +99,7 @@ func (s *Service) readTicket(text string) (ticket, error) {
 		app: string(app), connector: string(connector),
 	}
 	if !s.now().Before(t.expires) {
-		return ticket{}, errTicketDead
+		return t, errTicketDead
 	}
 	return t, nil
 }

@@ -40,6 +40,9 @@ func TestApply(t *testing.T) {
 	s.apps(t, "https://app.acme.example", "github", "slack")
 	for range 2 { // a dry run changes nothing, so it says the same again
 		wantPlan(t, s.apply(t, "--dry-run"), "added .*acme", "added .*github", "added .*slack")
+		if left, err := filepath.Glob(filepath.Join(s.dir, "*.db*")); err != nil || len(left) != 0 {
+			t.Errorf("a dry run made %v, %v", left, err)
+		}
 	}
 	wantPlan(t, s.apply(t), "added .*acme", "added .*github", "added .*slack")
 	for _, line := range s.apply(t) {

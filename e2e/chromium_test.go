@@ -142,7 +142,9 @@ func (b *tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 
 func command[P, R any](b *tab, c cdp.Command[P, R], params P) R {
 	b.t.Helper()
-	result, err := chromedp.Call(b.ctx, c, params)
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	result, err := chromedp.Call(ctx, c, params)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -36,8 +37,10 @@ func TestScreens(t *testing.T) {
 	b.open(b.demo.app + "/")
 	s.take("acme-sign-in")
 	b.click(`[data-user="dana"]`)
+	b.seesFrame()
 	s.take("acme-home-empty")
 	b.click(`[data-action="open-connectors"]`)
+	b.sees("main.list")
 	s.take("list-not-connected")
 	b.open(b.demo.patchbay + "/apps/acme/settings")
 	s.take("settings-empty")
@@ -69,6 +72,8 @@ func TestScreens(t *testing.T) {
 	s.take("result-no-refresh-token")
 	b.open(b.demo.app + "/")
 	b.click(`[data-action="read"][data-connector="github"]`)
+	b.sees(`[data-field="read"]`)
+	b.seesFrame()
 	s.take("acme-home-read")
 	b.open(b.demo.patchbay + "/apps/acme/settings")
 	s.take("settings")
@@ -85,8 +90,10 @@ func TestScreens(t *testing.T) {
 		b.sees(`[data-field="read"]`)
 		return evaluate[bool](b.tab, `document.querySelector("[data-field=read]").dataset.code == "reconnect_required"`)
 	})
+	b.seesFrame()
 	s.take("acme-home-reconnect")
 	b.click(`[data-field="read"] [data-action="reconnect"]`)
+	b.sees("main.panel")
 	s.take("link-reconnect")
 	link := b.address()
 	b.list()
@@ -95,8 +102,9 @@ func TestScreens(t *testing.T) {
 	s.take("settings-reconnect-required")
 	b.open(b.demo.app + "/")
 	b.click(`[data-user="sam"]`)
-	b.sees(`[data-action="open-connectors"]`)
+	b.sees(`[data-user="dana"]`) // Acme's page is Sam's now
 	b.click(`[data-action="open-connectors"]`)
+	b.sees(`[data-action="switch"]`)
 	s.take("switch")
 	b.click(`[data-action="switch"]`)
 	b.sees("main.list")
@@ -173,7 +181,9 @@ func (s screens) take(name string) {
 
 func (s screens) save(name string) {
 	s.t.Helper()
-	picture, err := chromedp.Run(s.ctx, chromedp.FullScreenshot(100))
+	ctx, cancel := context.WithTimeout(s.ctx, patience)
+	defer cancel()
+	picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 	if err == nil {
 		err = os.MkdirAll("screenshots", 0o755)
 	}
@@ -196,6 +206,15 @@ func (s screens) judge(name string) {
 	for _, violation := range found {
 		s.t.Errorf("%s: axe: %s", name, violation)
 	}
+}
+
+// seesFrame waits until Patchbay's frame in Acme's page has told its height.
+func (b tourist) seesFrame() {
+	b.t.Helper()
+	b.sees("iframe")
+	awaitFor(b.t, patience, "the frame", func() bool {
+		return evaluate[bool](b.tab, `document.querySelector("iframe")?.offsetHeight > 300`)
+	})
 }
 
 // newestFlow is the flow of the newest flow cookie.

@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"net/http"
-	"slices"
 	"time"
 
 	"patchbay/connect"
@@ -28,7 +27,7 @@ func (s *Server) createSession(c *call) error {
 	if err := c.body(&b); err != nil {
 		return err
 	}
-	q, err := b.request(c.app)
+	q, err := b.request()
 	if err != nil {
 		return err
 	}
@@ -41,7 +40,7 @@ func (s *Server) createSession(c *call) error {
 	})
 }
 
-func (b *sessionBody) request(app *connect.App) (connect.SessionRequest, error) {
+func (b *sessionBody) request() (connect.SessionRequest, error) {
 	q := connect.SessionRequest{Connectors: b.Connectors}
 	invalid := func(message string) error {
 		return &connect.Error{Code: connect.CodeInvalidRequest, Message: message}
@@ -54,8 +53,10 @@ func (b *sessionBody) request(app *connect.App) (connect.SessionRequest, error) 
 		return q, invalid("user.id is required.")
 	}
 	q.User = connect.EndUser{ID: b.User.ID, Name: b.User.Name, Email: b.User.Email}
-	if b.Origin != nil && !slices.Contains(app.Origins, *b.Origin) {
-		return q, &connect.Error{Code: connect.CodeOriginNotAllowed, Message: "origin is not among the app's origins."}
+	if b.Origin != nil {
+		if q.Origin = *b.Origin; q.Origin == "" {
+			return q, &connect.Error{Code: connect.CodeOriginNotAllowed, Message: "origin is not among the app's origins."}
+		}
 	}
 	if b.ReturnURL != nil {
 		if *b.ReturnURL == "" {

@@ -6,7 +6,9 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -17,6 +19,7 @@ import (
 // Codes that only HTTP knows.
 const (
 	codeOriginRejected   connect.Code = "origin_rejected"
+	codeFramedWrongly    connect.Code = "framed_wrongly"
 	codeMethodNotAllowed connect.Code = "method_not_allowed"
 	codeMediaType        connect.Code = "unsupported_media_type"
 	codeTooLarge         connect.Code = "too_large"
@@ -45,6 +48,7 @@ var statuses = map[connect.Code]int{
 	connect.CodeCookieMissing:          http.StatusForbidden,
 	connect.CodeBrowserMismatch:        http.StatusForbidden,
 	codeOriginRejected:                 http.StatusForbidden,
+	codeFramedWrongly:                  http.StatusForbidden,
 	connect.CodeNotFound:               http.StatusNotFound,
 	connect.CodeNotConnected:           http.StatusNotFound,
 	codeMethodNotAllowed:               http.StatusMethodNotAllowed,
@@ -72,6 +76,11 @@ func (s *Server) answerError(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
+	var first signInFirst
+	if errors.As(err, &first) {
+		_ = redirect(c, first.to)
+		return
+	}
 	e := asError(err)
 	status, ok := statuses[e.Code]
 	if !ok {
@@ -82,8 +91,8 @@ func (s *Server) answerError(err error, c echo.Context) {
 		status = http.StatusGone
 	}
 	s.logError(c, status, e, err)
-	if status == http.StatusMethodNotAllowed && c.Response().Header().Get("Allow") == "" {
-		c.Response().Header().Set("Allow", "GET, POST, DELETE")
+	if status == http.StatusMethodNotAllowed {
+		c.Response().Header().Set("Allow", allowed(c))
 	}
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 		c.Response().Header().Set("Retry-After", seconds(e.RetryAfter))
@@ -99,6 +108,19 @@ func (s *Server) answerError(err error, c echo.Context) {
 	if perr := s.errorPage(c, status, e); perr != nil {
 		s.Log.ErrorContext(c.Request().Context(), "error page", "error", perr)
 	}
+}
+
+// allowed lists the methods of the address that was asked (RFC 9110 section 10.2.1).
+// The framework's own list has OPTIONS on it, which only preflighted addresses take.
+func allowed(c echo.Context) string {
+	list, _ := c.Get(echo.ContextKeyHeaderAllow).(string)
+	var methods []string
+	for m := range strings.SplitSeq(list, ", ") {
+		if m != "" && (m != http.MethodOptions || slices.Contains(preflights, c.Path())) {
+			methods = append(methods, m)
+		}
+	}
+	return strings.Join(methods, ", ")
 }
 
 // asError finds the refusal in err, or makes one that says nothing of the cause.

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -30,10 +31,10 @@ func newLimits(on bool) *limits {
 	}
 	return &limits{
 		pages:        newLimiter(50, 200),
-		starts:       newLimiter(1, 60),
+		starts:       newPerMinute(60),
 		tokenReads:   newLimiter(1000, 1000),
 		apiCalls:     newLimiter(200, 200),
-		refusedCalls: newLimiter(1, 60),
+		refusedCalls: newPerMinute(60),
 	}
 }
 
@@ -42,6 +43,47 @@ func newLimiter(perSecond float64, burst int) limiter {
 	return middleware.NewRateLimiterMemoryStoreWithConfig(middleware.RateLimiterMemoryStoreConfig{
 		Rate: rate.Limit(perSecond), Burst: burst, ExpiresIn: 3 * time.Minute,
 	})
+}
+
+// perMinute allows so many in any minute, counted exactly: a bucket that refills all
+// the time would let through twice as many in the first one.
+type perMinute struct {
+	most int
+	now  func() time.Time
+
+	mu    sync.Mutex
+	seen  map[string][]time.Time // what was allowed in the last minute, oldest first
+	swept time.Time
+}
+
+func newPerMinute(most int) *perMinute {
+	return &perMinute{most: most, now: time.Now, seen: map[string][]time.Time{}}
+}
+
+// Allow implements limiter.
+func (p *perMinute) Allow(identifier string) (bool, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	begun := now.Add(-time.Minute)
+	if p.swept.Before(begun) {
+		for id, times := range p.seen {
+			if !times[len(times)-1].After(begun) {
+				delete(p.seen, id)
+			}
+		}
+		p.swept = now
+	}
+	times := p.seen[identifier]
+	for len(times) > 0 && !times[0].After(begun) {
+		times = times[1:]
+	}
+	if len(times) >= p.most {
+		p.seen[identifier] = times
+		return false, nil
+	}
+	p.seen[identifier] = append(times, now)
+	return true, nil
 }
 
 var errRateLimited = &connect.Error{Code: codeRateLimited, Message: "Too many requests. Wait a moment and try again.", RetryAfter: time.Second}

@@ -63,9 +63,24 @@ func knownMethod(m string) string {
 	return "other"
 }
 
-// pageCSP lets a page load our own files, post to ourselves, and nothing else.
-const pageCSP = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
-	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+// csp lets a page load our own files, post to ourselves, and nothing else. ancestors
+// says who may frame it.
+func csp(ancestors string) string {
+	return "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
+		"form-action 'self'; base-uri 'none'; frame-ancestors " + ancestors
+}
+
+const nobody = "'none'"
+
+// shared marks an answer as a file that any page may load: it says nothing about
+// anybody. A frame whose sandbox took its origin away loads even its own style sheet as
+// a stranger.
+func shared(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		c.Response().Header().Set("Cross-Origin-Resource-Policy", "cross-origin")
+		return next(c)
+	}
+}
 
 // secured sets the headers that every answer has, errors among them.
 func (s *Server) secured(next echo.HandlerFunc) echo.HandlerFunc {
@@ -76,7 +91,7 @@ func (s *Server) secured(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
 		h.Set("Referrer-Policy", "same-origin")
-		h.Set("Content-Security-Policy", pageCSP)
+		h.Set("Content-Security-Policy", csp(nobody))
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("Cache-Control", "no-store")
 		if s.HTTPS {

@@ -11,18 +11,22 @@ import (
 
 // disconnectPage asks, and says beforehand what will happen at the provider.
 func (s *Server) disconnectPage(c echo.Context) error {
-	app, b, k, err := s.sessionAndConnector(c)
+	v, k, err := s.visitorAndConnector(c)
 	if err != nil {
 		return err
 	}
 	ctx := c.Request().Context()
-	conn, err := s.Service.UserConnection(ctx, app.ID, k.ID, b.User.ID)
+	page, err := s.visitPage(c, v, "disconnect")
+	if err != nil {
+		return err
+	}
+	conn, err := s.Service.UserConnection(ctx, v.app.ID, k.ID, v.user.ID)
 	if err != nil {
 		return err
 	}
 	p := views.DisconnectPage{
-		Page: s.sessionPage(c, app, b), Connector: s.connectorNow(k, &conn, false),
-		ActionURL: appPath(app.ID, "connectors", k.ID, "disconnect"), BackURL: appPath(app.ID, "settings"),
+		Page: page, Connector: s.connectorNow(k, &conn, false),
+		ActionURL: v.path("connectors", k.ID, "disconnect"), BackURL: v.path("settings"),
 		RevokeWay: views.RevokeUnsupported, ProviderURL: s.providerPage(k),
 	}
 	if s.Service.RevokeSupported(k, &conn) {
@@ -35,20 +39,20 @@ func (s *Server) disconnectPage(c echo.Context) error {
 	for i := range siblings {
 		p.RevokeWay = views.RevokeSiblings
 		// Only the person's own are named; whose the others are is not theirs to know.
-		if other, ok := app.Connector(siblings[i].Connector); ok && siblings[i].App == app.ID && siblings[i].Owner == conn.Owner {
+		if other, ok := v.app.Connector(siblings[i].Connector); ok && siblings[i].App == v.app.ID && siblings[i].Owner == conn.Owner {
 			p.Siblings = append(p.Siblings, s.Service.DisplayName(other))
 		}
 	}
 	return render(c, http.StatusOK, views.Disconnect(p))
 }
 
-func (s *Server) sessionAndConnector(c echo.Context) (*connect.App, *connect.BrowserSession, *connect.Connector, error) {
-	app, b, err := s.signedIn(c)
+func (s *Server) visitorAndConnector(c echo.Context) (*visit, *connect.Connector, error) {
+	v, err := s.visitor(c)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
-	k, err := sessionsConnector(app, b, param(c, "connector"))
-	return app, b, k, err
+	k, err := v.connector(param(c, "connector"))
+	return v, k, err
 }
 
 func (s *Server) providerPage(k *connect.Connector) string {
@@ -61,49 +65,54 @@ func (s *Server) providerPage(k *connect.Connector) string {
 // disconnect removes, revokes, and leads to the receipt. Pressed twice, it leads to
 // the receipt of the first time.
 func (s *Server) disconnect(c echo.Context) error {
-	app, b, k, err := s.sessionAndConnector(c)
+	v, k, err := s.visitorAndConnector(c)
 	if err != nil {
 		return err
 	}
 	ctx := c.Request().Context()
-	done, err := s.Service.DisconnectAppUser(ctx, app.ID, k.ID, b.User.ID)
+	done, err := s.Service.DisconnectAppUser(ctx, v.app.ID, k.ID, v.user.ID)
 	if err != nil {
 		return err
 	}
 	if done.Removed {
-		return redirect(c, appPath(app.ID, "receipts", done.Receipt))
+		return redirect(c, v.path("receipts", done.Receipt))
 	}
-	events, err := s.Service.History(ctx, app.ID, b.User.ID, 100)
+	events, err := s.Service.History(ctx, v.app.ID, v.user.ID, 100)
 	if err != nil {
 		return err
 	}
 	for _, e := range events {
 		if e.Kind == connect.EventDisconnected && e.Connector == k.ID {
-			return redirect(c, appPath(app.ID, "receipts", e.ID))
+			return redirect(c, v.path("receipts", e.ID))
 		}
 	}
-	return redirect(c, appPath(app.ID))
+	return redirect(c, v.path())
 }
 
 // receiptPage tells what a disconnect did: here, there, and what remains.
 func (s *Server) receiptPage(c echo.Context) error {
-	app, b, err := s.signedIn(c)
+	v, err := s.visitor(c)
 	if err != nil {
 		return err
 	}
-	e, err := s.Service.Receipt(c.Request().Context(), app.ID, b.User.ID, param(c, "receipt"))
+	e, err := s.Service.Receipt(c.Request().Context(), v.app.ID, v.user.ID, param(c, "receipt"))
 	if err != nil {
 		return err
 	}
-	v := views.Connector{ID: e.Connector, Name: e.Connector}
-	p := views.ReceiptPage{
-		Page: s.sessionPage(c, app, b), Removed: true, Revoked: e.Data["revoked"], At: e.At, ListURL: appPath(app.ID),
+	if !v.allows(e.Connector) {
+		return errNoPage
 	}
-	if k, ok := app.Connector(e.Connector); ok {
-		v = s.connector(k, nil)
+	page, err := s.visitPage(c, v, "receipt")
+	if err != nil {
+		return err
+	}
+	shown := views.Connector{ID: e.Connector, Name: e.Connector}
+	p := views.ReceiptPage{Page: page, Removed: true, Revoked: e.Data["revoked"], At: e.At, ListURL: v.path()}
+	if k, ok := v.app.Connector(e.Connector); ok {
+		shown = s.connector(k, nil)
 		p.ProviderURL = s.providerPage(k)
 	}
-	v.Account = e.Data["account"]
-	p.Connector = v
+	shown.Account = e.Data["account"]
+	p.Connector = shown
 	return render(c, http.StatusOK, views.Receipt(p))
 }

@@ -3,6 +3,7 @@ package handlers
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -30,29 +31,43 @@ func (s *Server) start(c echo.Context) error {
 	if err := take(s.limits.starts, grant.App.ID+"\x00"+grant.User.ID); err != nil {
 		return err
 	}
+	grant.SameWindow = r.PostForm.Get("window") == "top"
 	begun, err := s.Service.Start(r.Context(), grant, startParams(r.PostForm))
 	if err != nil {
-		return err
+		return s.startRefused(c, grant, here, err)
 	}
 	s.Browsers.SetFlow(c.Response(), r, begun.Flow.ID, begun.Cookie, begun.Flow.CreatedAt)
+	if begun.Flow.Status.Final() {
+		return s.result(c, &begun.Flow, begun.App, here, true)
+	}
 	return render(c, http.StatusOK, views.Interstitial(s.interstitial(c, &begun, len(here) > 0)))
 }
 
-// startRefused offers the way out of a session of somebody else.
+// startRefused offers the way out of a session of somebody else, and from a button
+// that was used or is too old the way back to where there is a fresh one.
 func (s *Server) startRefused(c echo.Context, g connect.StartGrant, here []connect.BrowserSession, err error) error {
-	if connect.CodeOf(err) != connect.CodeUserMismatch || g.AppID() == "" {
+	code := connect.CodeOf(err)
+	if (code != connect.CodeUserMismatch && code != connect.CodeExpired) || g.AppID() == "" {
 		return err
 	}
 	app, appErr := s.Service.App(c.Request().Context(), g.AppID())
 	if appErr != nil {
 		return err
 	}
-	for i := range here {
-		if here[i].App == app.ID {
-			return s.otherUserPage(c, app, &here[i])
+	b := identityIn(here, app.ID)
+	if code == connect.CodeUserMismatch {
+		if b == nil {
+			return err
 		}
+		return s.otherUserPage(c, app, b)
 	}
-	return err
+	e := asError(err)
+	s.logError(c, http.StatusConflict, e, err)
+	p := views.ErrorPage{Page: s.page(c, app, nil), Status: http.StatusConflict, Code: string(e.Code), ReturnURL: returnTo(app, "")}
+	if b != nil && !g.Embedded() { // a frame's flows have nothing to do with who is signed in here
+		p.Page, p.RetryURL = s.sessionPage(c, app, b), appPath(app.ID)
+	}
+	return render(c, http.StatusConflict, views.Error(p))
 }
 
 // startParams are the fields param.NAME of the form; a field given twice is refused
@@ -77,7 +92,9 @@ func (s *Server) interstitial(c echo.Context, begun *connect.Started, inSession 
 	if begun.Press {
 		p.NotMeURL = "/flows/" + f.ID + "/not-me"
 	}
-	if f.Reconnect && inSession && f.Mode == connect.ModeRedirect {
+	// Which account is linked is told to a person who is known, not to whoever holds
+	// an address.
+	if f.Reconnect && ((inSession && f.Mode == connect.ModeRedirect) || f.Need == connect.ProofFrame) {
 		p.Connector.Account = f.Detail.Account
 	}
 	if to, err := url.Parse(begun.ContinueURL); err == nil {
@@ -90,15 +107,16 @@ func (s *Server) interstitial(c echo.Context, begun *connect.Started, inSession 
 // a one-time id.
 func (s *Server) callback(c echo.Context) error {
 	r := c.Request()
-	query, err := url.ParseQuery(r.URL.RawQuery)
+	query, err := callbackQuery(r.URL.RawQuery)
 	if err != nil {
-		return errBadState
+		return err
 	}
-	if ids, posted := query["posted"]; posted {
+	ids, posted := query["posted"]
+	if posted {
 		if len(query) != 1 || len(ids) != 1 {
 			return errBadState
 		}
-		if query, err = s.Service.Unpark(r.Context(), ids[0]); err != nil {
+		if query, err = s.Service.Parked(r.Context(), ids[0]); err != nil {
 			return err
 		}
 	}
@@ -111,7 +129,38 @@ func (s *Server) callback(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	if posted {
+		// Only now: a browser that the flow does not belong to uses nothing up.
+		if err := s.Service.Unpark(r.Context(), ids[0]); err != nil {
+			return err
+		}
+	}
 	return redirect(c, back.Location)
+}
+
+// callbackQuery reads the callback's query. A part that is badly encoded is dropped,
+// as any parameter is that we do not know; one that could be ours is an error.
+func callbackQuery(raw string) (url.Values, error) {
+	query, err := url.ParseQuery(raw)
+	if err == nil {
+		return query, nil
+	}
+	for part := range strings.SplitSeq(raw, "&") {
+		if _, err := url.ParseQuery(part); err == nil {
+			continue
+		}
+		name, _, _ := strings.Cut(part, "=")
+		if name, err := url.QueryUnescape(name); err != nil || slices.Contains(ourParameters, name) {
+			return nil, errBadState
+		}
+	}
+	return query, nil // what could be read
+}
+
+// ourParameters decide what a callback means.
+var ourParameters = []string{
+	"state", "code", "error", "iss", "posted", "error_description", "error_uri",
+	"access_token", "id_token", "refresh_token", "token",
 }
 
 // topLevel reports whether the browser loads r as a page of its own, as far as it says.
@@ -146,18 +195,73 @@ func (s *Server) resultPage(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	return s.result(c, &f, app, here, s.Browsers.Flow(c.Request(), f.ID) != "")
+}
+
+// result is the page of a flow. held: this browser began it.
+func (s *Server) result(c echo.Context, f *connect.Flow, app *connect.App, here []connect.BrowserSession, held bool) error {
 	k, ok := app.Connector(f.Connector)
 	if !ok {
 		return errNoPage
 	}
-	held := s.Browsers.Flow(c.Request(), f.ID) != ""
-	p := views.ResultPage{
-		Page: s.page(c, app, &f.User), FlowID: f.ID, Status: string(f.Status), Code: string(f.Code),
-		Connector: s.connector(k, f.Scopes), Reconnect: f.Reconnect, OtherAccount: f.Detail.OtherAccount,
-		RefreshURL: connect.ResultPath(f.ID),
+	p := s.outcome(f, k)
+	p.Page = s.page(c, app, &f.User)
+	if f.Detail.Trace != "" {
+		p.Trace = f.Detail.Trace
+	}
+	p.RefreshURL = connect.ResultPath(f.ID)
+	p.CloseTab = f.Mode == connect.ModeEmbed && !f.Detail.SameWindow
+	if connect.SignedInAs(here, f) {
+		p.LogoutURL = "/logout"
+	}
+	if f.Status.Final() {
+		p.ReturnURL = returnWithOutcome(app, f)
+		if err := s.offerAgain(c, &p, f, k, here, held); err != nil {
+			return err
+		}
+	} else if held {
+		p.CancelURL = connect.ResultPath(f.ID) + "/cancel"
+	}
+	return render(c, http.StatusOK, views.Result(p))
+}
+
+// frameResultPage is the same inside the frame that the flow began in.
+func (s *Server) frameResultPage(c echo.Context) error {
+	v, err := s.visitor(c)
+	if err != nil {
+		return err
+	}
+	f, err := s.Service.FlowFor(c.Request().Context(), v.app.ID, param(c, "flow"))
+	if err != nil {
+		return err
+	}
+	k, err := v.connector(f.Connector)
+	if err != nil || f.User.ID != v.user.ID {
+		return errNoPage
+	}
+	p := s.outcome(&f, k)
+	if p.Page, err = s.visitPage(c, v, "result"); err != nil {
+		return err
 	}
 	if f.Detail.Trace != "" {
 		p.Trace = f.Detail.Trace
+	}
+	p.ListURL, p.RefreshURL = v.path(), v.path("flows", f.ID)
+	if !f.Status.Final() {
+		p.CancelURL = v.path("connectors", k.ID, "cancel")
+		return render(c, http.StatusOK, views.Result(p))
+	}
+	if err := s.again(c, &p, v, k); err != nil {
+		return err
+	}
+	return render(c, http.StatusOK, views.Result(p))
+}
+
+// outcome is what a result page says of the flow itself.
+func (s *Server) outcome(f *connect.Flow, k *connect.Connector) views.ResultPage {
+	p := views.ResultPage{
+		FlowID: f.ID, Status: string(f.Status), Code: string(f.Code),
+		Connector: s.connector(k, f.Scopes), Reconnect: f.Reconnect, OtherAccount: f.Detail.OtherAccount,
 	}
 	p.Connector.Account = f.Detail.Account
 	p.Connector.Abilities = nil
@@ -170,18 +274,7 @@ func (s *Server) resultPage(c echo.Context) error {
 			p.Connector.Params[i].Value = v
 		}
 	}
-	if connect.SignedInAs(here, &f) {
-		p.LogoutURL = "/logout"
-	}
-	if f.Status.Final() {
-		p.ReturnURL = returnWithOutcome(app, &f)
-		if err := s.offerAgain(c, &p, &f, k, here, held); err != nil {
-			return err
-		}
-	} else if held {
-		p.CancelURL = connect.ResultPath(f.ID) + "/cancel"
-	}
-	return render(c, http.StatusOK, views.Result(p))
+	return p
 }
 
 // concerned finds the flow of the path for a browser that it concerns.
@@ -201,23 +294,19 @@ func (s *Server) concerned(c echo.Context) (connect.Flow, *connect.App, []connec
 }
 
 // offerAgain gives a result what it needs to begin anew, from the session or the link
-// that the flow came from, while that is alive.
+// that the flow came from, while that is alive. A flow that a frame began is begun anew
+// there: a button here could not carry the frame's proof.
 func (s *Server) offerAgain(c echo.Context, p *views.ResultPage, f *connect.Flow, k *connect.Connector, here []connect.BrowserSession, held bool) error {
-	for i := range here {
-		b := &here[i]
-		if b.App != f.App || b.User.ID != f.User.ID || !b.Allows(f.Connector) {
-			continue
-		}
-		p.ListURL = appPath(f.App)
-		p.Connector.StartURL, p.Connector.Ticket = "/start", s.Service.SessionStartTicket(b, k.ID)
-		conn, err := s.Service.UserConnection(c.Request().Context(), f.App, k.ID, f.User.ID)
-		if err == nil {
-			p.DisconnectURL = appPath(f.App, "connectors", k.ID, "disconnect")
-			p.Connector.State, p.Connector.Connected = string(conn.Status), true
-		} else if connect.CodeOf(err) != connect.CodeNotConnected {
+	if f.Mode == connect.ModeEmbed {
+		return nil
+	}
+	if b := identityIn(here, f.App); b != nil && b.User.ID == f.User.ID && b.Allows(f.Connector) {
+		app, err := s.Service.App(c.Request().Context(), f.App)
+		if err != nil {
 			return err
 		}
-		return nil
+		p.ListURL = appPath(f.App)
+		return s.again(c, p, &visit{app: app, user: b.User, browser: b}, k)
 	}
 	if f.Session == "" || !held {
 		return nil
@@ -227,6 +316,21 @@ func (s *Server) offerAgain(c echo.Context, p *views.ResultPage, f *connect.Flow
 		return err
 	}
 	p.Connector.StartURL, p.Connector.Ticket = "/start", ticket
+	return nil
+}
+
+// again offers to begin anew, or to disconnect, to a visitor who may.
+func (s *Server) again(c echo.Context, p *views.ResultPage, v *visit, k *connect.Connector) error {
+	p.Connector.StartURL, p.Connector.Ticket = "/start", s.startTicket(v, k.ID)
+	conn, err := s.Service.UserConnection(c.Request().Context(), v.app.ID, k.ID, v.user.ID)
+	if connect.CodeOf(err) == connect.CodeNotConnected {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p.DisconnectURL = v.path("connectors", k.ID, "disconnect")
+	p.Connector.State, p.Connector.Connected = string(conn.Status), true
 	return nil
 }
 

@@ -14,111 +14,135 @@ import (
 	"patchbay/views"
 )
 
-// signedIn finds the app of the path and who is signed in to it here. Nobody, and an
-// app that does not exist, answer alike: open this from the app.
-func (s *Server) signedIn(c echo.Context) (*connect.App, *connect.BrowserSession, error) {
-	app, err := s.Service.App(c.Request().Context(), param(c, "app"))
-	if err != nil && connect.CodeOf(err) != connect.CodeNotFound {
-		return nil, nil, err
-	}
-	if app == nil {
-		return nil, nil, errOpenFromApp
-	}
-	b, err := s.Browsers.Identity(c.Request(), app.ID)
-	if err != nil {
-		return nil, nil, err
-	}
-	if b == nil {
-		return nil, nil, errOpenFromApp
-	}
-	return app, b, nil
-}
-
 func (s *Server) frontPage(echo.Context) error { return errOpenFromApp }
 
 // listPage shows what can be connected, and how it stands.
 func (s *Server) listPage(c echo.Context) error {
-	app, b, err := s.signedIn(c)
+	v, err := s.visitor(c)
 	if err != nil {
 		return err
 	}
-	conns, err := s.Service.UserConnections(c.Request().Context(), app.ID, b.User.ID)
+	p, err := s.list(c, v)
 	if err != nil {
 		return err
-	}
-	waiting, err := s.waiting(c, app.ID, b.User.ID)
-	if err != nil {
-		return err
-	}
-	p := views.ListPage{
-		Page: s.sessionPage(c, app, b), SettingsURL: appPath(app.ID, "settings"), ReturnURL: returnTo(app, b.ReturnURL),
-	}
-	for i := range app.Connectors {
-		k := &app.Connectors[i]
-		if k.Mode == connect.ModeUser && b.Allows(k.ID) {
-			p.Connectors = append(p.Connectors, s.sessionConnector(b, k, connectionTo(conns, k.ID), waiting[k.ID]))
-		}
 	}
 	return render(c, http.StatusOK, views.List(p))
 }
 
-// sessionConnector is a connector with the controls that a browser session has.
-func (s *Server) sessionConnector(b *connect.BrowserSession, k *connect.Connector, conn *connect.Connection, waiting bool) views.Connector {
-	v := s.connectorNow(k, conn, waiting)
-	v.StartURL, v.Ticket = "/start", s.Service.SessionStartTicket(b, k.ID)
-	if waiting {
-		v.CancelURL = appPath(b.App, "connectors", k.ID, "cancel")
+func (s *Server) list(c echo.Context, v *visit) (views.ListPage, error) {
+	p := views.ListPage{SettingsURL: v.path("settings")}
+	var err error
+	// The page's own change id is read before what it shows: what happens in between
+	// is told twice and not never.
+	if p.Page, err = s.visitPage(c, v, "list"); err != nil {
+		return p, err
+	}
+	conns, err := s.Service.UserConnections(c.Request().Context(), v.app.ID, v.user.ID)
+	if err != nil {
+		return p, err
+	}
+	tries, err := s.tries(c, v)
+	if err != nil {
+		return p, err
+	}
+	if v.frame == nil {
+		p.ReturnURL = returnTo(v.app, v.returnURL)
+	} else {
+		p.RefreshURL = v.path()
+	}
+	for i := range v.app.Connectors {
+		k := &v.app.Connectors[i]
+		if k.Mode == connect.ModeUser && v.allows(k.ID) {
+			p.Connectors = append(p.Connectors, s.visitConnector(v, k, connectionTo(conns, k.ID), tries[k.ID]))
+		}
+	}
+	return p, nil
+}
+
+// visitConnector is a connector with the controls that its visitor has.
+func (s *Server) visitConnector(v *visit, k *connect.Connector, conn *connect.Connection, t try) views.Connector {
+	k2 := s.connectorNow(k, conn, t.open != "")
+	k2.StartURL, k2.Ticket = "/start", s.startTicket(v, k.ID)
+	if t.open != "" {
+		k2.CancelURL = v.path("connectors", k.ID, "cancel")
+		k2.RefreshURL = v.path()
+		if v.frame != nil {
+			k2.WaitingFlow = t.open
+		}
+	}
+	if t.ended != nil && (conn == nil || conn.UpdatedAt.Before(t.ended.FinishedAt)) {
+		k2.Ended = &views.Ended{Code: string(t.ended.Code), DetailsURL: v.path("flows", t.ended.ID)}
 	}
 	if conn != nil {
-		v.DisconnectURL = appPath(b.App, "connectors", k.ID, "disconnect")
+		k2.DisconnectURL = v.path("connectors", k.ID, "disconnect")
 	}
-	return v
+	return k2
 }
 
 // settingsPage shows what is connected, and what happened.
 func (s *Server) settingsPage(c echo.Context) error {
-	app, b, err := s.signedIn(c)
+	v, err := s.visitor(c)
 	if err != nil {
 		return err
 	}
-	ctx := c.Request().Context()
-	conns, err := s.Service.UserConnections(ctx, app.ID, b.User.ID)
+	p, err := s.settings(c, v)
 	if err != nil {
 		return err
 	}
-	waiting, err := s.waiting(c, app.ID, b.User.ID)
-	if err != nil {
-		return err
-	}
-	events, err := s.Service.History(ctx, app.ID, b.User.ID, 100)
-	if err != nil {
-		return err
-	}
-	p := views.SettingsPage{Page: s.sessionPage(c, app, b), ListURL: appPath(app.ID), ReturnURL: returnTo(app, b.ReturnURL)}
-	shown := map[string]bool{}
-	for i := range conns {
-		k, ok := app.Connector(conns[i].Connector)
-		if !ok || !b.Allows(k.ID) {
-			continue
-		}
-		shown[k.ID] = true
-		p.Connections = append(p.Connections, s.connectionView(app, b, k, &conns[i], waiting[k.ID], events))
-	}
-	var rest []connect.Event
-	for _, e := range events {
-		if !shown[e.Connector] && b.Allows(e.Connector) {
-			rest = append(rest, e)
-		}
-	}
-	p.History = s.historyOf(app, rest)
 	return render(c, http.StatusOK, views.Settings(p))
 }
 
-func (s *Server) connectionView(app *connect.App, b *connect.BrowserSession, k *connect.Connector, conn *connect.Connection, waiting bool, events []connect.Event) views.Connection {
+func (s *Server) settings(c echo.Context, v *visit) (views.SettingsPage, error) {
+	p := views.SettingsPage{ListURL: v.path()}
+	var err error
+	if p.Page, err = s.visitPage(c, v, "settings"); err != nil {
+		return p, err
+	}
+	ctx := c.Request().Context()
+	conns, err := s.Service.UserConnections(ctx, v.app.ID, v.user.ID)
+	if err != nil {
+		return p, err
+	}
+	tries, err := s.tries(c, v)
+	if err != nil {
+		return p, err
+	}
+	events, err := s.Service.History(ctx, v.app.ID, v.user.ID, 100)
+	if err != nil {
+		return p, err
+	}
+	if v.frame == nil {
+		p.ReturnURL = returnTo(v.app, v.returnURL)
+	} else {
+		p.RefreshURL = v.path("settings")
+	}
+	shown := map[string]bool{}
+	for i := range conns {
+		k, err := v.connector(conns[i].Connector)
+		if err != nil {
+			continue
+		}
+		shown[k.ID] = true
+		p.Connections = append(p.Connections, s.connectionView(v, k, &conns[i], tries[k.ID], events))
+	}
+	var rest []connect.Event
+	for _, e := range events {
+		if !shown[e.Connector] && v.allows(e.Connector) {
+			rest = append(rest, e)
+		}
+	}
+	p.History = s.historyOf(v.app, rest)
+	return p, nil
+}
+
+func (s *Server) connectionView(of *visit, k *connect.Connector, conn *connect.Connection, t try, events []connect.Event) views.Connection {
 	v := views.Connection{
-		Connector:   s.sessionConnector(b, k, conn, waiting),
+		Connector:   s.visitConnector(of, k, conn, t),
 		ConnectedAt: someTime(conn.ConnectedAt), LastUsedAt: someTime(conn.LastUsedAt),
 		Assurance: string(conn.Assurance), Scopes: conn.Scopes,
+	}
+	if t.open != "" {
+		v.RefreshURL = of.path("settings")
 	}
 	if !s.Service.Refreshes(conn) {
 		v.ExpiresAt = someTime(conn.ExpiresAt)
@@ -132,7 +156,7 @@ func (s *Server) connectionView(app *connect.App, b *connect.BrowserSession, k *
 			own = append(own, e)
 		}
 	}
-	v.History = s.historyOf(app, own)
+	v.History = s.historyOf(of.app, own)
 	for i := range v.History {
 		v.History[i].Connector = ""
 	}
@@ -141,27 +165,18 @@ func (s *Server) connectionView(app *connect.App, b *connect.BrowserSession, k *
 
 // cancelConnector ends the user's unfinished flows of a connector.
 func (s *Server) cancelConnector(c echo.Context) error {
-	app, b, err := s.signedIn(c)
+	v, err := s.visitor(c)
 	if err != nil {
 		return err
 	}
-	k, err := sessionsConnector(app, b, param(c, "connector"))
+	k, err := v.connector(param(c, "connector"))
 	if err != nil {
 		return err
 	}
-	if err := s.Service.CancelUserFlows(c.Request().Context(), app.ID, b.User.ID, k.ID); err != nil {
+	if err := s.Service.CancelUserFlows(c.Request().Context(), v.app.ID, v.user.ID, k.ID); err != nil {
 		return err
 	}
-	return redirect(c, appPath(app.ID))
-}
-
-// sessionsConnector finds a connector that the session may see.
-func sessionsConnector(app *connect.App, b *connect.BrowserSession, id string) (*connect.Connector, error) {
-	k, ok := app.Connector(id)
-	if !ok || k.Mode != connect.ModeUser || !b.Allows(id) {
-		return nil, errNoConnector
-	}
-	return k, nil
+	return redirect(c, v.path())
 }
 
 // themeStyle serves the app's accent as a style sheet of its own, so that the CSP

@@ -88,6 +88,9 @@ func (s *Server) linkPage(c echo.Context) error {
 	if other := connect.OtherUser(here, app.ID, cs.User.ID); other != nil {
 		return s.otherUserPage(c, app, other)
 	}
+	if connect.MustSignIn(app, here, cs.User.ID) {
+		return signInFirst{loginPath(app.ID, c.Request().URL.EscapedPath())}
+	}
 	conn, err := s.Service.UserConnection(ctx, app.ID, k.ID, cs.User.ID)
 	if err != nil && connect.CodeOf(err) != connect.CodeNotConnected {
 		return err
@@ -97,7 +100,22 @@ func (s *Server) linkPage(c echo.Context) error {
 		v.State, v.Connected = string(conn.Status), true
 	}
 	v.StartURL, v.Ticket = "/start", s.Service.LinkStartTicket(&cs)
+	if err := s.linkWaiting(c, &cs, &v); err != nil {
+		return err
+	}
 	return render(c, http.StatusOK, views.Link(views.LinkPage{Page: s.page(c, app, &cs.User), Connector: v, ExpiresAt: cs.ExpiresAt}))
+}
+
+// linkWaiting shows a flow under way that this browser began from the link.
+func (s *Server) linkWaiting(c echo.Context, cs *connect.ConnectSession, v *views.Connector) error {
+	flows, err := s.Service.SessionFlows(c.Request().Context(), cs)
+	for i := range flows {
+		if !flows[i].Status.Final() && s.Browsers.Flow(c.Request(), flows[i].ID) != "" {
+			v.State, v.CancelURL = views.Waiting, connect.ResultPath(flows[i].ID)+"/cancel"
+			v.RefreshURL = c.Request().URL.Path
+		}
+	}
+	return err
 }
 
 // otherUserPage refuses a link in a browser that is signed in as somebody else, and
@@ -134,6 +152,13 @@ func (s *Server) signedOutPage(c echo.Context) error {
 
 // errorPage shows an error as a page, in the app's colours where the app is known.
 func (s *Server) errorPage(c echo.Context, status int, e *connect.Error) error {
+	p := views.ErrorPage{Status: status, Code: string(e.Code), FlowOver: e.FlowOver}
+	if e.Code == connect.CodeInvalidRequest {
+		p.Detail = e.Message
+	}
+	if isEmbed(c.Request()) {
+		return s.frameError(c, p)
+	}
 	app, _ := s.Service.App(c.Request().Context(), param(c, "app"))
 	if e.Code == connect.CodeUnauthorized || e.Code == connect.CodeStateUnknown {
 		app = nil // whether an app exists is nobody's business
@@ -148,19 +173,33 @@ func (s *Server) errorPage(c echo.Context, status int, e *connect.Error) error {
 	if app == nil && b != nil {
 		app, _ = s.Service.App(c.Request().Context(), b.App)
 	}
-	p := views.ErrorPage{Page: s.page(c, app, nil), Status: status, Code: string(e.Code), FlowOver: e.FlowOver}
+	p.Page = s.page(c, app, nil)
 	if app != nil && b != nil {
 		p.Page = s.sessionPage(c, app, b)
-	}
-	switch e.Code {
-	case connect.CodeInvalidRequest:
-		p.Detail = e.Message
-	case connect.CodeExpired:
-		if status == http.StatusConflict && b != nil {
-			p.RetryURL = appPath(b.App)
+		if e.Code == connect.CodeExpired && status == http.StatusConflict {
+			p.RetryURL = appPath(app.ID)
 		}
 	}
 	return render(c, status, views.Error(p))
+}
+
+// frameError is an error below /embed. What the browser's cookies say plays no part in
+// it; where the frame's session is not known, nothing is said of any app or person.
+func (s *Server) frameError(c echo.Context, p views.ErrorPage) error {
+	v, known := c.Get(visitKey).(*visit)
+	if !known {
+		p.Page = s.page(c, nil, nil)
+		return render(c, p.Status, views.Error(p))
+	}
+	page, err := s.framePage(c, v, "error")
+	if err != nil {
+		page = s.page(c, v.app, nil)
+	}
+	p.Page = page
+	if page.Live != nil && page.Live.Token != "" {
+		p.RetryURL, p.RetryLabel = v.path(), "Back to the list"
+	}
+	return render(c, p.Status, views.Error(p))
 }
 
 func identityIn(here []connect.BrowserSession, app string) *connect.BrowserSession {

@@ -129,14 +129,35 @@ func (s *Server) abilities(k *connect.Connector, scopes []string) []string {
 	return words
 }
 
-// waiting are the connectors with an unfinished flow of the user.
-func (s *Server) waiting(c echo.Context, app, user string) (map[string]bool, error) {
-	open, err := s.Service.OpenFlows(c.Request().Context(), app, user)
-	w := map[string]bool{}
-	for _, f := range open {
-		w[f.Connector] = true
+// try is how the visitor's attempts at a connector stand.
+type try struct {
+	open  string        // id of the flow under way, "" for none
+	ended *connect.Flow // the last one of the frame's session, where it did not connect
+}
+
+// tries lists them by connector.
+func (s *Server) tries(c echo.Context, v *visit) (map[string]try, error) {
+	ctx := c.Request().Context()
+	tries := map[string]try{}
+	if v.frame != nil {
+		flows, err := s.Service.SessionFlows(ctx, &v.frame.Session)
+		if err != nil {
+			return nil, err
+		}
+		for i := range flows {
+			f := &flows[i]
+			if f.Status.Final() && f.Status != connect.StatusConnected && f.Status != connect.StatusSuperseded {
+				tries[f.Connector] = try{ended: f}
+			} else {
+				delete(tries, f.Connector)
+			}
+		}
 	}
-	return w, err
+	open, err := s.Service.OpenFlows(ctx, v.app.ID, v.user.ID)
+	for _, f := range open {
+		tries[f.Connector] = try{open: f.ID}
+	}
+	return tries, err
 }
 
 // returnTo is the app's address that a page leads back to.

@@ -21,6 +21,7 @@ type Server struct {
 	Service  *connect.Service
 	Browsers *session.Browsers
 	Callers  *session.Callers
+	Logins   *session.Logins
 	Log      *slog.Logger
 	// Ready reports why the server cannot work right now; nil when it can.
 	Ready func(context.Context) error
@@ -30,13 +31,16 @@ type Server struct {
 	RateLimit bool
 	// HTTPS says that the public address is https.
 	HTTPS bool
+	// Stopping is closed when the program stops, so that streams end; nil: never.
+	Stopping <-chan struct{}
 
-	limits *limits
+	limits  *limits
+	streams *streams
 }
 
 // Handler returns the whole site.
 func (s *Server) Handler() http.Handler {
-	s.limits = newLimits(s.RateLimit)
+	s.limits, s.streams = newLimits(s.RateLimit), &streams{}
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.Logger.SetOutput(discard{})
@@ -59,7 +63,8 @@ const (
 func (s *Server) routes(e *echo.Echo) {
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/healthz", s.healthz)
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/readyz", s.readyz)
-	e.Match([]string{http.MethodGet, http.MethodHead}, static.Prefix+"*", echo.WrapHandler(static.Handler()))
+	e.Match([]string{http.MethodGet, http.MethodHead}, static.Prefix+"*", echo.WrapHandler(static.Handler()), shared)
+	e.Match([]string{http.MethodGet, http.MethodHead}, "/embed.js", s.embedScript, shared)
 	e.GET("/favicon.ico", s.favicon)
 
 	page := func(method, path string, handle echo.HandlerFunc, more ...echo.MiddlewareFunc) {
@@ -72,8 +77,8 @@ func (s *Server) routes(e *echo.Echo) {
 	page(post, "/apps/:app/connectors/:connector/disconnect", s.disconnect, s.ourForm)
 	page(post, "/apps/:app/connectors/:connector/cancel", s.cancelConnector, s.ourForm)
 	page(get, "/apps/:app/receipts/:receipt", s.receiptPage)
-	page(get, "/apps/:app/theme.css", s.themeStyle)
-	page(get, "/apps/:app/logo", s.themeLogo)
+	page(get, "/apps/:app/theme.css", s.themeStyle, shared)
+	page(get, "/apps/:app/logo", s.themeLogo, shared)
 	page(get, "/session/:ticket", s.openSession)
 	page(post, "/session/:ticket", s.switchSession, s.ourForm)
 	page(get, "/link/:ticket", s.linkPage)
@@ -85,6 +90,19 @@ func (s *Server) routes(e *echo.Echo) {
 	page(post, "/flows/:flow/not-me", s.notMe, s.ourForm)
 	page(post, "/logout", s.logout, s.ourForm)
 	page(get, "/signed-out", s.signedOutPage)
+	page(get, "/login/:app", s.loginPage)
+	page(get, "/login/:app/callback", s.loginCallback)
+	page(post, "/login/:app/callback", s.loginSwitch, s.ourForm)
+
+	page(get, "/embed/:token", s.listPage)
+	page(get, "/embed/:token/settings", s.settingsPage)
+	page(get, "/embed/:token/connectors/:connector/disconnect", s.disconnectPage)
+	page(post, "/embed/:token/connectors/:connector/disconnect", s.disconnect, s.ourForm)
+	page(post, "/embed/:token/connectors/:connector/cancel", s.cancelConnector, s.ourForm)
+	page(get, "/embed/:token/receipts/:receipt", s.receiptPage)
+	page(get, "/embed/:token/flows/:flow", s.frameResultPage)
+	e.GET("/api/apps/:app/live", s.live, s.pageLimited, s.ownScript)
+	e.GET("/api/apps/:app/live/page", s.livePage, s.pageLimited, s.ownScript, compressed)
 
 	api := func(method, path string, handle func(*call) error, need access, more ...echo.MiddlewareFunc) {
 		e.Add(method, "/api/apps/:app"+path, s.api(handle, need), append(more, bodyLimited(maxJSONBody))...)
@@ -136,6 +154,15 @@ func (s *Server) readyz(c echo.Context) error {
 		}
 	}
 	return c.String(http.StatusOK, "ready\n")
+}
+
+// embedScript serves the builders' helper under an address that never changes, to any
+// page.
+func (s *Server) embedScript(c echo.Context) error {
+	h := c.Response().Header()
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Cache-Control", "public, max-age=300")
+	return c.Blob(http.StatusOK, "text/javascript; charset=utf-8", static.Embed())
 }
 
 func (s *Server) favicon(c echo.Context) error {

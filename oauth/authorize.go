@@ -16,12 +16,20 @@ type AuthorizeRequest struct {
 	Scopes []string
 	// Verifier is from [NewVerifier]; its S256 challenge is sent (RFC 7636). Required
 	// unless the entry says that the provider rejects PKCE, and ignored then.
-	Verifier      string
+	Verifier string
+	// Nonce is from [NewNonce]; the ID token has to repeat it (OpenID Connect Core
+	// 3.1.2.1). Required where the scopes ask for one, and ignored elsewhere.
+	Nonce         string
 	SelectAccount bool // bring up the provider's account chooser
 }
 
 // NewVerifier returns a PKCE verifier: 256 random bits as 43 characters (RFC 7636 4.1).
-func NewVerifier() string {
+func NewVerifier() string { return random256() }
+
+// NewNonce returns a nonce for an ID token: 256 random bits as 43 characters.
+func NewNonce() string { return random256() }
+
+func random256() string {
 	var b [32]byte
 	rand.Read(b[:])
 	return base64.RawURLEncoding.EncodeToString(b[:])
@@ -29,7 +37,8 @@ func NewVerifier() string {
 
 // AuthorizeURL returns the address that the browser is sent to (RFC 6749 4.1.1). It
 // never holds a secret. The error means that something the request needs is missing;
-// there is no request without state, and none without PKCE unless the entry says so.
+// there is no request without state, none without PKCE unless the entry says so, and
+// none for an ID token without a nonce.
 func (c *Client) AuthorizeURL(r Registration, q AuthorizeRequest) (string, error) {
 	u, err := url.Parse(r.Endpoints.Authorize)
 	if err != nil || u.Host == "" {
@@ -62,6 +71,12 @@ func (c *Client) AuthorizeURL(r Registration, q AuthorizeRequest) (string, error
 		digest := sha256.Sum256([]byte(q.Verifier))
 		params["code_challenge"] = base64.RawURLEncoding.EncodeToString(digest[:])
 		params["code_challenge_method"] = "S256"
+	}
+	if e.IDTokenAsked(q.Scopes) {
+		if len(q.Nonce) < 43 {
+			return "", fmt.Errorf("%s needs a nonce of 43 characters for its ID token", e.Type)
+		}
+		params["nonce"] = q.Nonce
 	}
 	query := u.Query() // of an override that has one
 	for name, value := range params {

@@ -35,7 +35,7 @@ func authorizeQuery(t *testing.T, r Registration, q AuthorizeRequest) (string, u
 }
 
 func TestAuthorizeURL(t *testing.T) {
-	v := strings.Repeat("v", 43)
+	v, n := strings.Repeat("v", 43), strings.Repeat("n", 43)
 	sum := sha256.Sum256([]byte(v))
 	challenge := base64.RawURLEncoding.EncodeToString(sum[:])
 	for name, tc := range map[string]struct {
@@ -45,21 +45,24 @@ func TestAuthorizeURL(t *testing.T) {
 		want map[string]string
 		not  []string
 	}{
-		"Google": {"googlecalendar", AuthorizeRequest{State: "s", Verifier: v, Scopes: []string{"openid", "email"}}, "https://accounts.google.com/o/oauth2/v2/auth?", map[string]string{
+		"Google": {"googlecalendar", AuthorizeRequest{State: "s", Verifier: v, Nonce: n, Scopes: []string{"openid", "email"}}, "https://accounts.google.com/o/oauth2/v2/auth?", map[string]string{
 			"response_type": "code", "client_id": "client-1", "redirect_uri": "https://p.example/oauth/callback/acme/googlecalendar", "state": "s",
-			"scope": "openid email", "access_type": "offline", "prompt": "consent", "code_challenge": challenge, "code_challenge_method": "S256",
+			"scope": "openid email", "nonce": n, "access_type": "offline", "prompt": "consent", "code_challenge": challenge, "code_challenge_method": "S256",
 		}, []string{"include_granted_scopes"}},
 		"Google, account chooser": {"googlecalendar", AuthorizeRequest{State: "s", Verifier: v, SelectAccount: true}, "https://accounts.google.com/", map[string]string{
 			"prompt": "select_account consent",
 		}, []string{"scope"}},
+		"Google, without openid": {"googlecalendar", AuthorizeRequest{State: "s", Verifier: v, Nonce: n, Scopes: []string{"email"}}, "https://accounts.google.com/", map[string]string{
+			"scope": "email",
+		}, []string{"nonce"}},
 		"GitHub": {"github", AuthorizeRequest{State: "s", Verifier: v, Scopes: []string{"read:user", "user:email"}}, "https://github.com/login/oauth/authorize?", map[string]string{
 			"scope": "read:user user:email", "code_challenge_method": "S256",
 		}, []string{"prompt"}},
 		"GitHub, account chooser": {"github", AuthorizeRequest{State: "s", Verifier: v, SelectAccount: true}, "https://github.com/", map[string]string{"prompt": "select_account"}, nil},
 		// Slack asks user scopes, with commas, and takes no challenge.
-		"Slack": {"slack", AuthorizeRequest{State: "s", Verifier: v, Scopes: []string{"users:read", "chat:write"}}, "https://slack.com/oauth/v2/authorize?", map[string]string{
-			"user_scope": "users:read,chat:write",
-		}, []string{"scope", "team", "code_challenge", "code_challenge_method"}},
+		"Slack": {"slack", AuthorizeRequest{State: "s", Verifier: v, Nonce: n, Scopes: []string{"users:read", "openid"}}, "https://slack.com/oauth/v2/authorize?", map[string]string{
+			"user_scope": "users:read,openid",
+		}, []string{"scope", "nonce", "team", "code_challenge", "code_challenge_method"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			address, query := authorizeQuery(t, published(t, tc.typ), tc.q)
@@ -129,6 +132,25 @@ func TestSecurity17_PKCEIsLeftOffOnlyByTheCatalogue(t *testing.T) {
 	_, err := client(t, f).Exchange(ctx, f.at(t, entry(t, "github")), code, secrets("")[0], nil)
 	if err == nil || len(f.calls()) != 0 {
 		t.Errorf("exchanged without a verifier: %v", err)
+	}
+}
+
+// SECURITY 22: an ID token is never asked for without a nonce, and no nonce comes twice.
+func TestSecurity22_EveryRequestForAnIDTokenHasANonce(t *testing.T) {
+	r, seen := published(t, "googlecalendar"), map[string]bool{}
+	for range 1000 {
+		n := NewNonce()
+		_, query := authorizeQuery(t, r, AuthorizeRequest{State: "s", Verifier: NewVerifier(), Nonce: n, Scopes: []string{"openid"}})
+		if len(n) != 43 || seen[n] || len(query["nonce"]) != 1 || query.Get("nonce") != n {
+			t.Fatalf("nonce %q, sent %q", n, query["nonce"])
+		}
+		seen[n] = true
+	}
+	for _, n := range []string{"", "short"} {
+		q := AuthorizeRequest{State: "s", Verifier: NewVerifier(), Nonce: n, Scopes: []string{"email", "openid"}}
+		if address, err := (&Client{}).AuthorizeURL(r, q); err == nil {
+			t.Errorf("nonce %q: %s", n, address)
+		}
 	}
 }
 

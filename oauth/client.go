@@ -34,12 +34,14 @@ type Registration struct {
 	Params        map[string]string // the builder's and the end user's together
 }
 
-// Client speaks to providers. It holds no state about them and may be used from
-// several goroutines.
+// Client speaks to providers. It keeps nothing about them but their key sets, for an
+// hour, and may be used from several goroutines.
 type Client struct {
 	HTTP      *http.Client     // from [NewHTTPClient]; required
 	Now       func() time.Time // nil: time.Now
 	UserAgent string           // "": patchbay
+
+	keys keySets
 }
 
 func (c *Client) now() time.Time {

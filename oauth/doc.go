@@ -1,7 +1,7 @@
 // Package oauth speaks OAuth 2.0 to providers: it builds the authorization request,
-// exchanges a code, refreshes, revokes, and asks whose account it is. What differs
-// between providers is read from the catalogue (package provider); nothing is guessed
-// and no request is tried in a second form.
+// exchanges a code, checks the ID token that may come with it, refreshes, revokes, and
+// asks whose account it is. What differs between providers is read from the catalogue
+// (package provider); nothing is guessed and no request is tried in a second form.
 //
 // It also owns the one HTTP client that may reach addresses which came from
 // configuration or from outside, [NewHTTPClient].

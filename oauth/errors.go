@@ -29,7 +29,7 @@ const (
 // Error is what every call to a provider fails with. Neither its text nor its fields
 // hold a secret, a body or an address with a query.
 type Error struct {
-	Op         string // "exchange", "refresh", "account", "revoke", "callback"
+	Op         string // "exchange", "refresh", "account", "id_token", "key_set", "revoke", "callback"
 	Class      Class
 	Code       string        // the provider's error code if it is [a-zA-Z0-9_.-]{1,64}, else ""
 	Status     int           // HTTP status; 0 without an answer

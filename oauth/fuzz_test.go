@@ -1,7 +1,11 @@
 package oauth
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"net/url"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,6 +47,51 @@ func FuzzTokenAnswer(f *testing.F) {
 			if life := got.ExpiresAt.Sub(now); !got.ExpiresAt.IsZero() && (life < 0 || life > maxLifetime) {
 				t.Errorf("expires in %v", life)
 			}
+		}
+	})
+}
+
+// What is accepted without a signature says, to another reader of JSON, all that it
+// has to say.
+func FuzzIDToken(f *testing.F) {
+	claims := `"iss":"https://id.example","sub":"1","aud":["c"],"nonce":"n","iat":1795435200,"exp":1795438800`
+	for _, seed := range []struct{ header, claims string }{
+		{`{"alg":"RS256","kid":"k"}`, "{" + claims + "}"},
+		{`{"alg":"RS256"}`, `{"nonce":"m",` + claims + "}"},
+		{`{"alg":"none"}`, "{" + claims + "}"},
+		{`{"alg":"HS256"}`, "{" + claims + `,"azp":"c","at_hash":"x","nbf":1}`},
+		{`{"alg":"EdDSA","crit":["b64"],"b64":false}`, "[]"},
+		{`[[[[`, `{"exp":1e999}`},
+	} {
+		f.Add(seed.header, seed.claims, "c2ln", "")
+	}
+	f.Add("", "", "", "eyJhbGciOiJub25lIn0.e30.")
+	f.Add("", "", "", "a.b.c.d.e")
+	algs := []string{"RS256", "EdDSA"}
+	f.Fuzz(func(t *testing.T, header, claims, signature, whole string) {
+		if whole == "" {
+			whole = base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + "." + signature
+		}
+		k, err := parseIDToken(whole, algs)
+		if err != nil {
+			return
+		}
+		k.signedWith(idKeys().rsa.Public())
+		if k.checkParties([]string{"https://id.example"}, "c") != nil || k.checkTimes(now) != nil || k.checkBinding("n", "at") != nil {
+			return
+		}
+		parts := strings.Split(whole, ".")
+		var said [2]map[string]any
+		for i := range said {
+			raw, err := base64.RawURLEncoding.DecodeString(parts[i])
+			if err != nil || json.Unmarshal(raw, &said[i]) != nil {
+				t.Fatalf("accepted, and not JSON: %q", parts[i])
+			}
+		}
+		alg, _ := said[0]["alg"].(string)
+		exp, _ := said[1]["exp"].(float64)
+		if len(parts) != 3 || !slices.Contains(algs, alg) || said[1]["iss"] != "https://id.example" || said[1]["nonce"] != "n" || exp+60 <= float64(now.Unix()) {
+			t.Errorf("accepted: %v", said)
 		}
 	})
 }

@@ -29,6 +29,10 @@ type Tokens struct {
 	// ConnectionConfig holds what the entry lists under connection_config and the
 	// answer or the callback brings; nil when there is nothing.
 	ConnectionConfig map[string]string
+
+	// For CheckIDToken, and for nothing after it: an ID token is kept nowhere.
+	idToken    vault.Secret
+	hasIDToken bool // the answer has the field, whatever is in it
 }
 
 // Exchange redeems an authorization code (RFC 6749 4.1.3). callback is the query of
@@ -127,6 +131,10 @@ func readTokens(e *provider.Entry, value any, now time.Time, callback url.Values
 		TokenType:    strings.TrimSpace(text(place["token_type"])),
 		ObtainedAt:   now,
 		Scopes:       readScopes(place["scope"]),
+	}
+	if found := place["id_token"]; found != nil {
+		token, _ := found.(string)
+		t.idToken, t.hasIDToken = vault.NewSecret(token), true
 	}
 	if !printable(t.AccessToken.Reveal()) || !printable(t.RefreshToken.Reveal()) {
 		return Tokens{}, errors.New("a token in the answer has characters that no token has")

@@ -282,6 +282,12 @@ func FuzzCatalogueFile(f *testing.F) {
 		if _, err := e.Resolve(values, Endpoints{}); err != nil {
 			t.Errorf("an entry without problems does not resolve with its own examples: %v", err)
 		}
+		if e.IDTokenAsked([]string{"openid"}) {
+			rules, err := e.IDTokens(values, Endpoints{})
+			if err != nil || slices.Contains(rules.Issuers, "") || slices.Contains(rules.Algs, "none") {
+				t.Errorf("an entry without problems judges ID tokens by %+v, %v", rules, err)
+			}
+		}
 		e.Missing(e.DefaultScopes(), nil)
 	})
 }

@@ -26,6 +26,7 @@ func (f *file) check() {
 	f.checkParams()
 	f.require("client.auth", e.Client.Auth, "basic", "post", "none")
 	f.checkAuthorize()
+	f.checkOpenID()
 	f.checkScopes()
 	f.checkToken()
 	f.checkRevoke()
@@ -98,7 +99,7 @@ func (f *file) checkParams() {
 // usedParams returns the names in the placeholders of all addresses and parameters.
 func (f *file) usedParams() map[string]bool {
 	e := &f.entry
-	texts := []string{e.Authorize.URL, e.Authorize.Issuer, e.Token.URL, e.Token.RefreshURL, e.Revoke.URL, e.Account.URL}
+	texts := []string{e.Authorize.URL, e.Authorize.Issuer, e.OpenID.Issuer, e.OpenID.JWKSURL, e.Token.URL, e.Token.RefreshURL, e.Revoke.URL, e.Account.URL}
 	for _, h := range e.API.Hosts {
 		texts = append(texts, h.URL)
 	}
@@ -116,7 +117,7 @@ func (f *file) usedParams() map[string]bool {
 
 // ownParams are the parameters of the requests that the client makes itself.
 var ownParams = []string{
-	"response_type", "client_id", "redirect_uri", "scope", "state", "code_challenge", "code_challenge_method",
+	"response_type", "client_id", "redirect_uri", "scope", "state", "nonce", "code_challenge", "code_challenge_method",
 	"grant_type", "code", "code_verifier", "client_secret", "refresh_token",
 }
 

@@ -268,6 +268,7 @@ func setDefaults(e *Entry) {
 	text(&e.Client.IDParam, "client_id")
 	text(&e.Scopes.Param, "scope")
 	text(&e.Scopes.Separator, " ")
+	list(&e.OpenID.Algs, "RS256")
 	text(&e.Token.Body, "form")
 	list(&e.Token.At, ".")
 	list(&e.Token.Types, "bearer")

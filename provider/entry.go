@@ -24,6 +24,7 @@ type Entry struct {
 	Params           []Param       `yaml:"params"`
 	Client           Client        `yaml:"client"`
 	Authorize        Authorize     `yaml:"authorize"`
+	OpenID           OpenID        `yaml:"openid"`
 	Scopes           Scopes        `yaml:"scopes"`
 	Token            Token         `yaml:"token"`
 	Refresh          Refresh       `yaml:"refresh"`
@@ -79,6 +80,15 @@ type Authorize struct {
 	// its absence an error. See [Entry.CheckIssuer].
 	Issuer         string `yaml:"issuer"`
 	IssuerPromised bool   `yaml:"issuer_promised"`
+}
+
+// OpenID is there if the provider speaks OpenID Connect: with the scope openid it hands
+// out an ID token beside the access token. See [Entry.IDTokens].
+type OpenID struct {
+	Issuer  string   `yaml:"issuer"`   // required; the iss of its ID tokens
+	Issuers []string `yaml:"issuers"`  // what else it documents as iss
+	JWKSURL string   `yaml:"jwks_url"` // its key set (RFC 7517); empty: the signature is not checked
+	Algs    []string `yaml:"algs"`     // how it signs ID tokens for our clients; default [RS256]
 }
 
 // PKCE says what the provider does with a code challenge (RFC 7636). S256 is sent

@@ -38,7 +38,7 @@ func (e *Entry) Resolve(params map[string]string, over Endpoints) (Endpoints, er
 		return Endpoints{}, err
 	}
 
-	moved := over.Token != "" && origin(over.Token) != origin(own.Token)
+	moved := over.moves(own)
 	pick := func(override, catalogue string) string {
 		if override != "" {
 			return override
@@ -73,6 +73,11 @@ func (e *Entry) Resolve(params map[string]string, over Endpoints) (Endpoints, er
 		r.Revoke = ""
 	}
 	return r, nil
+}
+
+// moves reports whether the tokens come from another origin than the catalogue's own.
+func (o Endpoints) moves(own Endpoints) bool {
+	return o.Token != "" && origin(o.Token) != origin(own.Token)
 }
 
 // own returns the catalogue's addresses, filled.

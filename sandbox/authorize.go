@@ -17,6 +17,7 @@ type authorizeRequest struct {
 	state     string
 	scopes    []string // as asked
 	challenge string
+	nonce     string
 	prompts   []string
 	offline   bool
 	hint      string // the account that the client suggests
@@ -51,11 +52,6 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, d *dialect) {
 		if account == "" {
 			account = req.suggestion()
 		}
-		if next.scenario.Name == Coop {
-			// A person presses Approve, on a page that has cut off its opener.
-			s.consent(w, http.StatusOK, d, req, consentForm{Account: account, Scenario: Approve, Coop: true})
-			return
-		}
 		s.conclude(w, r, d, req, next.scenario, account)
 		return
 	}
@@ -81,6 +77,7 @@ func (d *dialect) parseAuthorize(q url.Values) (authorizeRequest, string) {
 		state:     q.Get("state"),
 		scopes:    d.requested(q),
 		challenge: q.Get("code_challenge"),
+		nonce:     q.Get("nonce"),
 		prompts:   strings.Fields(q.Get("prompt")),
 	}
 	req.offline = !d.offlineParam || q.Get("access_type") == "offline" && slices.Contains(req.prompts, "consent")
@@ -226,6 +223,7 @@ func (s *Server) conclude(w http.ResponseWriter, r *http.Request, d *dialect, re
 	params.Set("code", s.grants.authorize(authorization{
 		dialect: d, scenario: sc, client: req.client, redirect: req.redirect,
 		account: account, scopes: scopes, challenge: req.challenge, offline: req.offline,
+		nonce: req.nonce, issuer: s.origin(r),
 	}))
 	if sc.Name == WrongIss {
 		params.Set("iss", wrongIssuer)

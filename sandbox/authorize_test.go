@@ -283,35 +283,42 @@ func TestIssuerIsTheAddressedOrigin(t *testing.T) {
 }
 
 func TestPagesOfScenarios(t *testing.T) {
-	t.Run("coop decided beforehand", func(t *testing.T) {
-		g := newRig(t)
-		if err := g.Next(Coop, "kim@x.example"); err != nil {
-			t.Fatal(err)
-		}
-		page := g.get(ask("generic"))
-		if page.status != 200 || page.header.Get("Cross-Origin-Opener-Policy") != "same-origin" ||
-			!strings.Contains(page.body, `data-action="approve"`) || !strings.Contains(page.body, `value="kim@x.example"`) ||
-			!strings.Contains(page.body, `value="approve" selected`) {
-			t.Fatalf("status %d, %v: %s", page.status, page.header, page.body)
-		}
-	})
-	t.Run("coop chosen on the page", func(t *testing.T) {
-		g := newRig(t)
-		a := g.postForm(ask("generic", "redirect_uri", redirectURI+"?a=b&c='d"), url.Values{"scenario": {Coop}, "decision": {"approve"}})
-		if a.status != 200 || a.header.Get("Cross-Origin-Opener-Policy") != "same-origin" {
-			t.Fatalf("status %d, %v", a.status, a.header)
-		}
-		_, rest, _ := strings.Cut(a.body, `<meta http-equiv="refresh" content="1; url=`)
-		refresh, _, _ := strings.Cut(rest, `"`)
-		_, rest, _ = strings.Cut(a.body, `data-action="continue" href="`)
-		link, _, _ := strings.Cut(rest, `"`)
-		for _, address := range []string{refresh, link} {
-			u, err := url.Parse(html.UnescapeString(address))
-			if err != nil || u.Host != "localhost:8080" || u.Query().Get("code") == "" || u.Query().Get("state") != "st" {
-				t.Errorf("leads to %q (%v)", address, err)
+	const coopRedirect = redirectURI + "?a=b&c='d"
+	coopAsk := ask("generic", "redirect_uri", coopRedirect)
+	for name, begin := range map[string]func(*rig, string) reply{
+		"coop decided beforehand": func(g *rig, address string) reply {
+			if err := g.Next(Coop, "kim@x.example"); err != nil {
+				t.Fatal(err)
 			}
-		}
-	})
+			return g.get(address)
+		},
+		"coop chosen on the page": func(g *rig, address string) reply {
+			return g.postForm(address, url.Values{"scenario": {Coop}, "account": {"kim@x.example"}, "decision": {"approve"}})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(t)
+			a := begin(g, coopAsk)
+			if a.status != 200 || a.header.Get("Cross-Origin-Opener-Policy") != "same-origin" || strings.Contains(a.body, "<form") {
+				t.Fatalf("status %d, %v: %s", a.status, a.header, a.body)
+			}
+			_, rest, _ := strings.Cut(a.body, `<meta http-equiv="refresh" content="1; url=`)
+			refresh, _, _ := strings.Cut(rest, `"`)
+			_, rest, _ = strings.Cut(a.body, `data-action="continue" href="`)
+			link, _, _ := strings.Cut(rest, `"`)
+			u, err := url.Parse(html.UnescapeString(link))
+			if err != nil || u.Host != "localhost:8080" || u.Query().Get("state") != "st" || u.Query().Get("a") != "b" {
+				t.Fatalf("leads to %q (%v)", link, err)
+			}
+			if itself, err := url.Parse(html.UnescapeString(refresh)); err != nil || itself.Host != u.Host || itself.Query().Encode() != u.Query().Encode() {
+				t.Errorf("leads to %q by itself and to %q by its link (%v)", refresh, link, err)
+			}
+			form := exchangeForm(u.Query().Get("code"), "redirect_uri", coopRedirect)
+			if who := g.api("/generic/api/whoami", g.tokens(g.postForm("/generic/token", form)).access).json(t); who["account"] != "kim@x.example" {
+				t.Errorf("linked %v", who)
+			}
+		})
+	}
 	t.Run("form_post", func(t *testing.T) {
 		g := newRig(t)
 		if err := g.Next(FormPost, ""); err != nil {

@@ -1,8 +1,10 @@
 package sandbox
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -51,14 +53,11 @@ func (s *Server) RevokeAccount(account string) int {
 }
 
 func (s *Server) controlNext(w http.ResponseWriter, r *http.Request) {
-	var body struct {
-		Scenario string `json:"scenario"`
-		Account  string `json:"account"`
-	}
-	if !readControl(w, r, &body) {
+	var name, account string
+	if !readControl(w, r, map[string]*string{"scenario": &name, "account": &account}) {
 		return
 	}
-	if err := s.Next(body.Scenario, body.Account); err != nil {
+	if err := s.Next(name, account); err != nil {
 		writeJSON(w, http.StatusBadRequest, map[string]any{
 			"error":             "invalid_request",
 			"error_description": err.Error(),
@@ -66,7 +65,7 @@ func (s *Server) controlNext(w http.ResponseWriter, r *http.Request) {
 		})
 		return
 	}
-	writeJSON(w, http.StatusOK, map[string]string{"scenario": body.Scenario, "account": body.Account})
+	writeJSON(w, http.StatusOK, map[string]string{"scenario": name, "account": account})
 }
 
 func (s *Server) controlLog(w http.ResponseWriter, r *http.Request) {
@@ -80,32 +79,47 @@ func (s *Server) controlLog(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) controlRevoke(w http.ResponseWriter, r *http.Request) {
-	var body struct {
-		Account string `json:"account"`
-	}
-	if !readControl(w, r, &body) {
+	var account string
+	if !readControl(w, r, map[string]*string{"account": &account}) {
 		return
 	}
-	if strings.TrimSpace(body.Account) == "" {
-		writeJSON(w, http.StatusBadRequest, map[string]string{
-			"error": "invalid_request", "error_description": "Name the account whose grants are revoked.",
-		})
+	if strings.TrimSpace(account) == "" {
+		refuseControl(w, http.StatusBadRequest, "Name the account whose grants are revoked.")
 		return
 	}
-	writeJSON(w, http.StatusOK, map[string]int{"revoked": s.RevokeAccount(body.Account)})
+	writeJSON(w, http.StatusOK, map[string]int{"revoked": s.RevokeAccount(account)})
 }
 
-func readControl(w http.ResponseWriter, r *http.Request, v any) bool {
-	err := readJSON(w, r, v)
-	if err == nil {
-		return true
-	}
-	status, sentence := http.StatusBadRequest, "The body is not the JSON object that is expected here."
+// readControl reads the fields of a JSON object. A field that it does not know is
+// refused by its name, exactly as written: a test that misspells one would otherwise
+// see what it did not ask for.
+func readControl(w http.ResponseWriter, r *http.Request, fields map[string]*string) bool {
+	var body map[string]json.RawMessage
+	err := readJSON(w, r, &body)
 	if errors.Is(err, errTooLarge) {
-		status, sentence = http.StatusRequestEntityTooLarge, "The body is larger than 64 KiB."
+		refuseControl(w, http.StatusRequestEntityTooLarge, "The body is larger than 64 KiB.")
+		return false
 	}
+	if err != nil {
+		refuseControl(w, http.StatusBadRequest, "The body is not the JSON object that is expected here.")
+		return false
+	}
+	for _, name := range slices.Sorted(maps.Keys(body)) {
+		into, known := fields[name]
+		if !known {
+			refuseControl(w, http.StatusBadRequest, "There is no field "+quote(name)+" here; known: "+strings.Join(slices.Sorted(maps.Keys(fields)), ", ")+".")
+			return false
+		}
+		if json.Unmarshal(body[name], into) != nil {
+			refuseControl(w, http.StatusBadRequest, "The field "+name+" is a string.")
+			return false
+		}
+	}
+	return true
+}
+
+func refuseControl(w http.ResponseWriter, status int, sentence string) {
 	writeJSON(w, status, map[string]string{"error": "invalid_request", "error_description": sentence})
-	return false
 }
 
 // front says what this is, and shows the end of the log, newest first.

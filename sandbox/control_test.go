@@ -57,6 +57,32 @@ func TestControlNextRefusals(t *testing.T) {
 	}
 }
 
+func TestControlRefusesUnknownFields(t *testing.T) {
+	g := newRig(t)
+	for body, field := range map[string]string{
+		`{"scenario":"approve","acount":"kim"}`:  `\"acount\"`,
+		`{"Scenario":"approve"}`:                 `\"Scenario\"`,
+		`{"scenario":"approve","":1}`:            `\"\"`,
+		`{"account":7,"scenario":"approve"}`:     `account`,
+		`{"type":"github","scenario":"approve"}`: `\"type\"`,
+	} {
+		a := g.do("POST", "/_sandbox/next", nil, body)
+		if a.status != 400 || g.failed(a) != "invalid_request" || !strings.Contains(a.body, field) {
+			t.Errorf("next %s: status %d: %s", body, a.status, a.body)
+		}
+	}
+	if page := g.get(ask("generic")); page.status != 200 {
+		t.Errorf("a refused decision was kept: status %d", page.status)
+	}
+	linked := g.link("github", Approve, "kim")
+	if a := g.do("POST", "/_sandbox/revoke", nil, `{"account":"kim","type":"slack"}`); a.status != 400 || !strings.Contains(a.body, `\"type\"`) {
+		t.Errorf("revoke: status %d: %s", a.status, a.body)
+	}
+	if g.whoami("github", linked.access) != 200 {
+		t.Error("a refused request revoked")
+	}
+}
+
 func TestControlLog(t *testing.T) {
 	g := newRig(t)
 	code := g.code("github", Approve, "")

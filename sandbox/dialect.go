@@ -20,6 +20,7 @@ type dialect struct {
 	scopeParam   string            // default "scope"
 	scopeSplit   string            // characters that separate the scopes of a request; default " "
 	scopeAlias   map[string]string // how a requested scope is called in answers
+	openID       bool              // OpenID Connect is spoken: an ID token for the scope openid, a key set
 	addOpenID    bool              // openid comes with email and profile
 	hintParam    string            // default "login_hint"
 	silentPrompt bool              // prompt=none is understood (OpenID Connect Core section 3.1.2.6)
@@ -86,6 +87,8 @@ type issued struct {
 	refresh   string        // "" when none was given
 	lifetime  time.Duration // 0: the access token does not expire
 	refreshed bool          // by a refresh, not by a code
+	issuer    string        // who this provider was to the browser
+	nonce     string        // of the authorization request, "" after a refresh
 }
 
 var dialects = []*dialect{githubDialect(), googleCalendarDialect(), slackDialect(), genericDialect()}

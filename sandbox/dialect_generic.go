@@ -7,12 +7,13 @@ import (
 )
 
 // genericDialect is a provider without a will of its own: RFC 6749, 7009, 7636, 9207
-// and the userinfo endpoint of OpenID Connect Core section 5.3.
+// and the ID token and userinfo endpoint of OpenID Connect Core sections 2 and 5.3.
 func genericDialect() *dialect {
 	return &dialect{
 		id: "generic", name: "Generic OAuth", brand: "#0f766e", noun: "generic",
 
 		responseType: true,
+		openID:       true,
 		silentPrompt: true,
 
 		codePrefix: "code_", accessPrefix: "at_", refreshPrefix: "rt_",

@@ -25,6 +25,7 @@ func googleCalendarDialect() *dialect {
 
 		responseType: true,
 		scopeAlias:   map[string]string{"email": googleEmail, "profile": googleProfile},
+		openID:       true,
 		addOpenID:    true,
 		silentPrompt: true,
 		callback: func(scopes []string) url.Values {

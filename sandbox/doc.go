@@ -18,6 +18,7 @@
 //	POST /{type}/token       token.go       exchange of a code, refresh
 //	     /{type}/revoke      revoke.go      in the provider's own style
 //	     /{type}/userinfo    api.go         who linked the account
+//	GET  /{type}/jwks        idtoken.go     the key that signs ID tokens, where there are any
 //	     /{type}/api/…       api.go         a protected API whose data depend on the account
 //	     /_sandbox/…         control.go     next decision, request log, revocation at the provider
 //

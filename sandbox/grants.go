@@ -29,6 +29,8 @@ type authorization struct {
 	account   string
 	scopes    []string // as the provider calls them
 	challenge string   // S256, "" when the client sent none
+	nonce     string   // for the ID token
+	issuer    string   // what the browser knew this provider by
 	offline   bool     // a refresh token was asked for in the way the provider wants it
 }
 
@@ -242,7 +244,10 @@ func (g *grants) renew(r refreshRequest) (issued, scenario, *fault) {
 func (g *grants) issue(gr *grant, scopes []string, now time.Time, refreshed bool) issued {
 	d, sc := gr.dialect, gr.scenario
 	expiring := d.expires || sc.expiring
-	out := issued{who: identify(gr.account), client: gr.client, scopes: scopes, refreshed: refreshed}
+	out := issued{who: identify(gr.account), client: gr.client, scopes: scopes, refreshed: refreshed, issuer: gr.issuer}
+	if !refreshed {
+		out.nonce = gr.nonce
+	}
 	if expiring {
 		out.lifetime = d.lifetime
 		if sc.lifetime > 0 {

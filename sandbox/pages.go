@@ -38,7 +38,6 @@ type consentPage struct {
 type consentForm struct {
 	Account, Scenario string
 	Problem           string // what was wrong with the answer before
-	Coop              bool   // cut off the window that opened the page
 }
 
 type errorPage struct {
@@ -73,9 +72,6 @@ func (d *dialect) Name() string { return d.name }
 func (d *dialect) Noun() string { return d.noun }
 
 func (s *Server) consent(w http.ResponseWriter, status int, d *dialect, req authorizeRequest, form consentForm) {
-	if form.Coop {
-		w.Header().Set("Cross-Origin-Opener-Policy", "same-origin")
-	}
 	s.page(w, status, "consent", consentPage{
 		Type:      d,
 		Client:    req.client,

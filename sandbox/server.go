@@ -29,8 +29,9 @@ type Server struct {
 	grants   *grants
 	requests requestLog
 
-	mu   sync.Mutex
-	next *decision // what /_sandbox/next set, nil when a person decides
+	mu           sync.Mutex
+	next         *decision // what /_sandbox/next set, nil when a person decides
+	alterIDToken func(*IDToken)
 }
 
 // New makes a server that serves every type of the dialect table.
@@ -59,6 +60,7 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("/{type}/token", s.typed(s.token))
 	s.mux.HandleFunc("/{type}/revoke", s.typed(s.revoke))
 	s.mux.HandleFunc("/{type}/userinfo", s.typed(s.userinfo))
+	s.mux.HandleFunc("/{type}/jwks", s.typed(s.keySet))
 	s.mux.HandleFunc("/{type}/api/{path...}", s.typed(s.api))
 
 	s.mux.HandleFunc("/_sandbox/next", only(s.controlNext, http.MethodPost))
@@ -71,7 +73,7 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusNotFound, map[string]string{
 			"error":             "not_found",
-			"error_description": "The sandbox serves /{type}/authorize, token, revoke, userinfo and api; its front page / says more.",
+			"error_description": "The sandbox serves /{type}/authorize, token, revoke, userinfo, jwks and api; its front page / says more.",
 		})
 	})
 }

@@ -28,7 +28,9 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request, d *dialect) {
 		// refresh token and does not know what became of it.
 		s.wait(r.Context().Done(), slowTokenDelay)
 	}
-	d.write(w, r, http.StatusOK, d.answer(out))
+	answer := d.answer(out)
+	s.addIDToken(d, out, answer)
+	d.write(w, r, http.StatusOK, answer)
 }
 
 func (s *Server) answerToken(w http.ResponseWriter, r *http.Request, d *dialect) (issued, scenario, *fault) {

@@ -30,17 +30,21 @@ var _ sessions.Store = (*Browsers)(nil)
 
 // CookieName is the full name of one of our cookies: with the __Host- prefix where
 // the browser can enforce it (RFC 6265bis section 4.1.3.2).
-func (b *Browsers) CookieName(name string) string {
-	if b.Secure {
+func (b *Browsers) CookieName(name string) string { return cookieName(name, b.Secure) }
+
+func cookieName(name string, secure bool) string {
+	if secure {
 		return "__Host-" + name
 	}
 	return name
 }
 
-// options are those of every cookie we set. Lax, because the provider sends the
+func (b *Browsers) options(maxAge int) *sessions.Options { return cookieOptions(maxAge, b.Secure) }
+
+// cookieOptions are those of every cookie we set. Lax, because the provider sends the
 // browser back to us from its own site.
-func (b *Browsers) options(maxAge int) *sessions.Options {
-	return &sessions.Options{Path: "/", MaxAge: maxAge, Secure: b.Secure, HttpOnly: true, SameSite: http.SameSiteLaxMode}
+func cookieOptions(maxAge int, secure bool) *sessions.Options {
+	return &sessions.Options{Path: "/", MaxAge: maxAge, Secure: secure, HttpOnly: true, SameSite: http.SameSiteLaxMode}
 }
 
 // Get implements sessions.Store: the browser's session, read once per request.
@@ -101,6 +105,22 @@ func (b *Browsers) Identity(r *http.Request, app string) (*connect.BrowserSessio
 // Open signs the browser in with the ticket of cs, under a new secret: one that was
 // planted before, or seen by somebody, is worth nothing afterwards.
 func (b *Browsers) Open(w http.ResponseWriter, r *http.Request, cs connect.ConnectSession) error {
+	return b.renew(w, r, func(old, fresh []byte) (connect.BrowserSession, error) {
+		return b.Service.OpenBrowser(r.Context(), cs, old, fresh)
+	})
+}
+
+// OpenLogin signs the browser in as a user whom the app's OpenID provider has named,
+// under a new secret as Open does.
+func (b *Browsers) OpenLogin(w http.ResponseWriter, r *http.Request, app string, user connect.EndUser) error {
+	return b.renew(w, r, func(old, fresh []byte) (connect.BrowserSession, error) {
+		return b.Service.OpenLogin(r.Context(), app, user, old, fresh)
+	})
+}
+
+// renew gives the browser a new secret, under which open puts its identity. The cookie
+// lives as long as the identity in it that lives longest.
+func (b *Browsers) renew(w http.ResponseWriter, r *http.Request, open func(old, fresh []byte) (connect.BrowserSession, error)) error {
 	s, err := b.Get(r, sessionCookie)
 	if err != nil {
 		return err
@@ -110,10 +130,18 @@ func (b *Browsers) Open(w http.ResponseWriter, r *http.Request, cs connect.Conne
 		old = connect.HashSecret(s.ID)
 	}
 	fresh := randomSecret()
-	if _, err := b.Service.OpenBrowser(r.Context(), cs, old, connect.HashSecret(fresh)); err != nil {
+	opened, err := open(old, connect.HashSecret(fresh))
+	if err != nil {
 		return err
 	}
-	s.ID = fresh
+	ends := opened.ExpiresAt
+	identities, _ := s.Values[identitiesKey].([]connect.BrowserSession)
+	for _, other := range identities {
+		if other.App != opened.App && other.ExpiresAt.After(ends) {
+			ends = other.ExpiresAt
+		}
+	}
+	s.ID, s.Options = fresh, b.options(int(ends.Sub(opened.CreatedAt).Seconds()))
 	return s.Save(r, w)
 }
 

@@ -21,7 +21,7 @@ const (
 	maxKeys       = 100
 )
 
-// keySets keeps the key sets of the apps (RFC 7517). A token with an unknown key id
+// keySets keeps key sets (RFC 7517) by their address. A token with an unknown key id
 // makes a set be fetched again, but at most once in 30 s: else anybody could have us
 // hammer the app's server with tokens that name random keys.
 type keySets struct {
@@ -67,7 +67,7 @@ func (k *keySets) find(ctx context.Context, url string, h header) ([]any, error)
 	if len(found) == 0 {
 		set.mu.Lock()
 		defer set.mu.Unlock()
-		return nil, errors.Join(fmt.Errorf("the app's key set has no key %q for algorithm %q", h.Kid, h.Alg), set.problem)
+		return nil, errors.Join(fmt.Errorf("the key set has no key %q for algorithm %q", h.Kid, h.Alg), set.problem)
 	}
 	return found, nil
 }
@@ -148,7 +148,7 @@ func (k *keySets) fetch(ctx context.Context, url string) ([]jose.JSONWebKey, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the key set's address answers with status %d", resp.StatusCode)
+		return nil, &statusError{resp.StatusCode}
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxKeySetSize+1))
 	if err != nil {
@@ -179,3 +179,9 @@ func (k *keySets) fetch(ctx context.Context, url string) ([]jose.JSONWebKey, err
 	}
 	return keys, nil
 }
+
+// statusError is an answer that is not 200. Its body stays unread: nobody should find
+// it in a log.
+type statusError struct{ status int }
+
+func (e *statusError) Error() string { return fmt.Sprintf("an answer of status %d", e.status) }

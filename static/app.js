@@ -11,11 +11,15 @@ const waits = () => {
 const face = el => JSON.stringify(el.dataset) + find("[data-field=account]", el)?.textContent;
 const ids = el => [...el.querySelectorAll("[data-connector]")].map(c => c.dataset.connector);
 
+// Only what script opened may script close; the rest is said.
+const offer = () => { if (find("[data-close]")) find("[data-close]").hidden = false; };
+
 function swap(old, fresh) {
   const held = old.contains(document.activeElement) && document.activeElement;
   old.replaceWith(fresh);
   if (held) (find(`[data-action=${held.dataset.action}]`, fresh) || find("a,button", fresh) || find("main")).focus();
   find("#live").textContent = find("h1,.title", fresh)?.innerText;
+  offer();
 }
 
 function compare(page) {
@@ -45,5 +49,11 @@ async function look() {
 addEventListener("submit", e => {
   if (e.target.target) opened = true, timer = setTimeout(look, every);
 });
+addEventListener("click", e => {
+  if (!e.target.matches("[data-close]")) return;
+  close();
+  setTimeout(() => find("[data-stays]").hidden = !(e.target.hidden = true), 300);
+});
 document.addEventListener("visibilitychange", look);
+offer();
 look();

@@ -24,8 +24,16 @@ import (
 // Prefix is where Handler expects to be mounted.
 const Prefix = "/static/"
 
-//go:embed app.css app.js favicon.svg logos/*.svg
+//go:embed app.css app.js frame.css frame.js favicon.svg logos/*.svg
 var embedded embed.FS
+
+//go:embed embed.js
+var embedJS []byte
+
+// Embed returns the script that builders load into their own pages. Its
+// address is stable, so it is no file of Handler, which says "keep forever".
+// The caller must not change it.
+func Embed() []byte { return embedJS }
 
 // site is everything this binary serves. It is complete when the package is
 // initialized, but for the sprites that are asked for later.
@@ -122,13 +130,19 @@ func load() *files {
 		logos:   readLogos(),
 		sprites: map[string]*file{},
 	}
-	for _, name := range []string{"app.css", "app.js", "favicon.svg"} {
+	for _, name := range []string{"app.css", "app.js", "frame.css", "frame.js", "favicon.svg"} {
 		content, err := embedded.ReadFile(name)
 		if err != nil {
 			panic(err)
 		}
+		switch path.Ext(name) {
+		case ".css":
+			content = squeeze(content)
+		case ".js":
+			content = squeezeScript(content)
+		}
 		if name == "app.css" {
-			content = append(squeeze(content), logoColors(s.logos)...)
+			content = append(content, logoColors(s.logos)...)
 		}
 		s.byName[name] = s.add(name, content)
 	}
@@ -180,13 +194,24 @@ func squeeze(css []byte) []byte {
 		}
 		_, css, _ = bytes.Cut(rest, []byte("*/"))
 	}
-	lines := bytes.Split(b.Bytes(), []byte("\n"))
-	b = bytes.Buffer{}
-	for _, line := range lines {
-		if line = bytes.TrimSpace(line); len(line) > 0 {
-			b.Write(line)
-			b.WriteByte('\n')
+	return trimLines(b.Bytes(), "")
+}
+
+// squeezeScript drops whole lines of comment and indentation from a script. It
+// does not parse it: our scripts have no text that goes over several lines.
+func squeezeScript(js []byte) []byte { return trimLines(js, "//") }
+
+// trimLines drops what is around each line, empty lines, and those that begin
+// with comment, if that is not "".
+func trimLines(text []byte, comment string) []byte {
+	var b bytes.Buffer
+	for line := range bytes.SplitSeq(text, []byte("\n")) {
+		line = bytes.TrimSpace(line)
+		if len(line) == 0 || comment != "" && bytes.HasPrefix(line, []byte(comment)) {
+			continue
 		}
+		b.Write(line)
+		b.WriteByte('\n')
 	}
 	return b.Bytes()
 }

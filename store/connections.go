@@ -102,7 +102,7 @@ const (
 			result_expires = 0, moved_at = $1, finished_at = $1, version = version + 1
 		WHERE app = $2 AND connector = $3 AND user_id = $4 AND id <> $5 AND ` + unfinished + `
 		RETURNING ` + flowColumns
-	endLink = `UPDATE connect_sessions SET ended_at = $1 WHERE app = $2 AND id = $3 AND ended_at = 0`
+	endLink = `UPDATE connect_sessions SET ended_at = $1 WHERE app = $2 AND id = $3 AND mode = 'link' AND ended_at = 0`
 )
 
 // Connect implements connect.Store.
@@ -144,8 +144,18 @@ func (s *Store) Connect(ctx context.Context, c connect.Connecting) (connect.Conn
 				return false, err
 			}
 		}
-		err = t.record(c.Events...)
-		return err == nil, err
+		if err := t.record(c.Events...); err != nil {
+			return false, err
+		}
+		for i := range res.Superseded {
+			if c.Supersede == nil {
+				break
+			}
+			if err := t.record(c.Supersede(&res.Superseded[i])); err != nil {
+				return false, err
+			}
+		}
+		return true, nil
 	})
 	if err != nil {
 		return connect.ConnectResult{}, err

@@ -8,7 +8,10 @@ import (
 	"patchbay/connect"
 )
 
-const eventColumns = `id, at, kind, app, user_id, connector, flow, connection, trace, data`
+const (
+	eventColumns = `id, at, kind, app, user_id, connector, flow, connection, trace, data`
+	seqColumns   = eventColumns + `, seq`
+)
 
 func eventFields(e *connect.Event) []any {
 	return []any{
@@ -16,9 +19,12 @@ func eventFields(e *connect.Event) []any {
 	}
 }
 
+func seqFields(e *connect.Event) []any { return append(eventFields(e), &e.Seq) }
+
 var insertEvent = `INSERT INTO events (` + eventColumns + `) VALUES (` + placeholders(1, eventColumns) + `)`
 
-// record keeps those of the events that belong to the history end users see.
+// record keeps those of the events that end users see: as their history, or in a frame
+// while it happens.
 func (t tx) record(events ...connect.Event) error {
 	for i := range events {
 		if !historic(events[i].Kind) {
@@ -32,10 +38,10 @@ func (t tx) record(events ...connect.Event) error {
 }
 
 func historic(k connect.EventKind) bool {
-	return k == connect.EventFlowFinished || strings.HasPrefix(string(k), "connection.")
+	return k == connect.EventFlowStarted || k == connect.EventFlowFinished || strings.HasPrefix(string(k), "connection.")
 }
 
-const selectEvents = `SELECT ` + eventColumns + ` FROM events WHERE app = $1 AND user_id = $2
+const selectEvents = `SELECT ` + eventColumns + ` FROM events WHERE app = $1 AND user_id = $2 AND kind <> 'flow.started'
 	ORDER BY at DESC, seq DESC LIMIT $3`
 
 // Events implements connect.Store. Of the same instant, what was written last is newest.
@@ -43,6 +49,25 @@ func (s *Store) Events(ctx context.Context, app, user string, limit int) ([]conn
 	same := func(e *connect.Event) bool { return e.App == app && e.User == user }
 	events, err := list(ctx, s.readers, eventFields, same, selectEvents, app, user, limit)
 	return events, s.wrap("read the history", err)
+}
+
+const (
+	selectEventsAfter = `SELECT ` + seqColumns + ` FROM events WHERE app = $1 AND user_id = $2 AND seq > $3
+		ORDER BY seq LIMIT $4`
+	selectLastEvent = `SELECT COALESCE(MAX(seq), 0) FROM events WHERE app = $1 AND user_id = $2`
+)
+
+// EventsAfter implements connect.Store.
+func (s *Store) EventsAfter(ctx context.Context, app, user string, seq int64, limit int) ([]connect.Event, error) {
+	same := func(e *connect.Event) bool { return e.App == app && e.User == user && e.Seq > seq }
+	events, err := list(ctx, s.readers, seqFields, same, selectEventsAfter, app, user, seq, limit)
+	return events, s.wrap("read what happened", err)
+}
+
+// LastEvent implements connect.Store.
+func (s *Store) LastEvent(ctx context.Context, app, user string) (int64, error) {
+	n, err := s.readers.number(ctx, selectLastEvent, app, user)
+	return n, s.wrap("read what happened", err)
 }
 
 const selectEvent = `SELECT ` + eventColumns + ` FROM events WHERE app = $1 AND user_id = $2 AND id = $3`

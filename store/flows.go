@@ -96,6 +96,15 @@ func (s *Store) OpenFlows(ctx context.Context, app, user string) ([]connect.Flow
 	return flows, s.wrap("read open flows", err)
 }
 
+const selectSessionFlows = `SELECT ` + flowColumns + ` FROM flows WHERE app = $1 AND session = $2 ORDER BY created_at, id`
+
+// SessionFlows implements connect.Store.
+func (s *Store) SessionFlows(ctx context.Context, app, session string) ([]connect.Flow, error) {
+	same := func(f *connect.Flow) bool { return f.App == app && f.Session == session }
+	flows, err := list(ctx, s.readers, flowFields, same, selectSessionFlows, app, session)
+	return flows, s.wrap("read the flows of a session", err)
+}
+
 const selectStaleFlows = `SELECT ` + flowColumns + ` FROM flows WHERE ` + unfinished + ` AND moved_at < $1
 	ORDER BY moved_at, id LIMIT $2`
 
@@ -116,21 +125,24 @@ func (s *Store) Park(ctx context.Context, idHash, sealed []byte, expires time.Ti
 	})
 }
 
-const takeParked = `DELETE FROM parked WHERE id_hash = $1 AND expires_at > $2 RETURNING id_hash, sealed`
+const (
+	selectParked = `SELECT id_hash, sealed FROM parked WHERE id_hash = $1 AND expires_at > $2`
+	dropParked   = `DELETE FROM parked WHERE id_hash = $1`
+)
 
-// Unpark implements connect.Store.
-func (s *Store) Unpark(ctx context.Context, idHash []byte, now time.Time) ([]byte, error) {
+// Parked implements connect.Store.
+func (s *Store) Parked(ctx context.Context, idHash []byte, now time.Time) ([]byte, error) {
 	type parked struct{ idHash, sealed []byte }
 	fields := func(p *parked) []any { return []any{blobField{&p.idHash}, blobField{&p.sealed}} }
 	same := func(p *parked) bool { return bytes.Equal(p.idHash, idHash) }
-	var sealed []byte
-	err := s.writeAll(ctx, s.relaxed, "take a parked callback", func(t tx) error {
-		p, err := one(t.ctx, t, fields, same, takeParked, idHash, millis(now))
-		sealed = p.sealed
+	p, err := one(ctx, s.readers, fields, same, selectParked, idHash, millis(now))
+	return p.sealed, s.wrap("read a parked callback", err)
+}
+
+// Unpark implements connect.Store.
+func (s *Store) Unpark(ctx context.Context, idHash []byte) error {
+	return s.writeAll(ctx, s.relaxed, "drop a parked callback", func(t tx) error {
+		_, err := t.exec(dropParked, idHash)
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return sealed, nil
 }

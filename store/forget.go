@@ -21,7 +21,8 @@ func (s *Store) ForgetUser(ctx context.Context, app, user string) error {
 const (
 	sweepBrowserSessions = `DELETE FROM browser_sessions WHERE expires_at <= $1 AND (hash, app) IN
 		(SELECT hash, app FROM browser_sessions WHERE expires_at <= $1 LIMIT $2)`
-	overConnectSession = `expires_at <= $1
+	// A frame that outlives its session by up to a day is told so in its own page.
+	overConnectSession = `expires_at <= $1 AND (mode <> 'embed' OR expires_at <= $1 - 86400000)
 		AND NOT EXISTS (SELECT 1 FROM browser_sessions AS b WHERE b.session = connect_sessions.id)
 		AND NOT EXISTS (SELECT 1 FROM connect_sessions AS l
 			WHERE l.app = connect_sessions.app AND l.parent = connect_sessions.id AND l.expires_at > $1)`
@@ -31,6 +32,8 @@ const (
 		(SELECT nonce FROM used_tickets WHERE expires_at <= $1 LIMIT $2)`
 	sweepParked = `DELETE FROM parked WHERE expires_at <= $1 AND id_hash IN
 		(SELECT id_hash FROM parked WHERE expires_at <= $1 LIMIT $2)`
+	sweepStarts = `DELETE FROM events WHERE kind = 'flow.started' AND at < $1 AND id IN
+		(SELECT id FROM events WHERE kind = 'flow.started' AND at < $1 LIMIT $2)`
 	sweepFlows = `DELETE FROM flows WHERE finished_at <> 0 AND finished_at < $1 AND id IN
 		(SELECT id FROM flows WHERE finished_at <> 0 AND finished_at < $1 LIMIT $2)`
 )
@@ -47,6 +50,7 @@ func (s *Store) Sweep(ctx context.Context, now, finishedBefore time.Time) error 
 		{sweepTickets, now},
 		{sweepParked, now},
 		{sweepFlows, finishedBefore},
+		{sweepStarts, finishedBefore},
 	} {
 		if err := s.sweep(ctx, sweep.query, sweep.before); err != nil {
 			return err

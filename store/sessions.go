@@ -8,13 +8,13 @@ import (
 	"patchbay/connect"
 )
 
-const connectSessionColumns = `id, app, mode, user_id, user_name, user_email, connectors, return_url, lang, parent,
+const connectSessionColumns = `id, app, mode, user_id, user_name, user_email, connectors, origin, return_url, lang, parent,
 	url_hash, token_hash, created_at, expires_at, used_at, ended_at`
 
 func connectSessionFields(cs *connect.ConnectSession) []any {
 	return []any{
 		&cs.ID, &cs.App, &cs.Mode, &cs.User.ID, &cs.User.Name, &cs.User.Email, jsonField{&cs.Connectors},
-		&cs.ReturnURL, &cs.Lang, &cs.Parent, blobField{&cs.URLHash}, blobField{&cs.TokenHash},
+		&cs.Origin, &cs.ReturnURL, &cs.Lang, &cs.Parent, blobField{&cs.URLHash}, blobField{&cs.TokenHash},
 		timeField{&cs.CreatedAt}, timeField{&cs.ExpiresAt}, timeField{&cs.UsedAt}, timeField{&cs.EndedAt},
 	}
 }
@@ -84,12 +84,13 @@ func (s *Store) EndConnectSession(ctx context.Context, app, id string, now time.
 }
 
 const browserSessionColumns = `hash, app, user_id, user_name, user_email, connectors, session, return_url, lang,
-	created_at, expires_at`
+	created_at, expires_at, login, seen_at`
 
 func browserSessionFields(b *connect.BrowserSession) []any {
 	return []any{
 		blobField{&b.Hash}, &b.App, &b.User.ID, &b.User.Name, &b.User.Email, jsonField{&b.Connectors},
 		&b.Session, &b.ReturnURL, &b.Lang, timeField{&b.CreatedAt}, timeField{&b.ExpiresAt},
+		&b.Login, timeField{&b.SeenAt},
 	}
 }
 
@@ -117,9 +118,10 @@ var insertBrowserSession = `INSERT INTO browser_sessions (` + browserSessionColu
 // OpenBrowserSession implements connect.Store.
 func (s *Store) OpenBrowserSession(ctx context.Context, oldHash []byte, b connect.BrowserSession, now time.Time) (bool, error) {
 	return s.write(ctx, s.relaxed, "open a browser session", func(t tx) (bool, error) {
-		n, err := t.exec(useTicket, millis(now), b.App, b.Session)
-		if err != nil || n == 0 {
-			return false, err
+		if !b.Login {
+			if n, err := t.exec(useTicket, millis(now), b.App, b.Session); err != nil || n == 0 {
+				return false, err
+			}
 		}
 		if len(oldHash) > 0 && !bytes.Equal(oldHash, b.Hash) {
 			if err := t.execAll([]any{oldHash, b.Hash}, clearBrowser, moveBrowser); err != nil {
@@ -130,8 +132,18 @@ func (s *Store) OpenBrowserSession(ctx context.Context, oldHash []byte, b connec
 		if _, err := t.exec(dropBrowser, b.Hash, b.App); err != nil {
 			return false, err
 		}
-		_, err = t.exec(insertBrowserSession, browserSessionFields(&b)...)
+		_, err := t.exec(insertBrowserSession, browserSessionFields(&b)...)
 		return err == nil, err
+	})
+}
+
+const touchBrowser = `UPDATE browser_sessions SET seen_at = $1 WHERE hash = $2 AND app = $3 AND seen_at < $1`
+
+// TouchBrowserSession implements connect.Store.
+func (s *Store) TouchBrowserSession(ctx context.Context, hash []byte, app string, seen time.Time) error {
+	return s.writeAll(ctx, s.relaxed, "note the use of a session", func(t tx) error {
+		_, err := t.exec(touchBrowser, millis(seen), hash, app)
+		return err
 	})
 }
 

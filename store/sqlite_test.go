@@ -386,11 +386,11 @@ func TestNoScans(t *testing.T) {
 	for _, query := range []string{
 		selectConnectSession, selectConnectSessionByURL, selectConnectSessionByToken, endConnectSession, endConnectSessionLinks,
 		endConnectedBrowsers, selectBrowserSessions, useTicket, dropBrowser, clearBrowser, moveBrowser,
-		selectFlow, selectFlowByState, updateFlow, selectOpenFlows, selectStaleFlows, takeParked,
+		selectFlow, selectFlowByState, updateFlow, selectOpenFlows, selectSessionFlows, selectStaleFlows, selectParked, dropParked, touchBrowser,
 		selectConnection, selectUserConnections, selectConnectorConnections, countConnections, selectAccountConnections,
 		finishFlow, replaceConnection, supersedeFlows, endLink, saveRefreshed, markReconnect, deleteConnection, touchConnection,
-		selectEvents, selectEvent, updateEventData,
-		sweepBrowserSessions, sweepConnectSessions, sweepTickets, sweepParked, sweepFlows,
+		selectEvents, selectEventsAfter, selectLastEvent, selectEvent, updateEventData,
+		sweepBrowserSessions, sweepConnectSessions, sweepTickets, sweepParked, sweepFlows, sweepStarts,
 	} {
 		args := make([]any, 40)
 		for i := range args {

@@ -18,6 +18,23 @@ type Page struct {
 	// Sprite is the address static.Sprite gave for the configured logos.
 	// "": a sprite of every logo there is.
 	Sprite string
+	// Live is what the frame's script works with; nil outside frames, and in a
+	// frame whose session is not known.
+	Live *FrameLive
+}
+
+// FrameLive is what the script of a framed page needs to keep the page true
+// and to talk to the page around it. The layout prints it as attributes of
+// body. A page drawn in a frame for which Live is nil does neither.
+type FrameLive struct {
+	View    string // list, settings, disconnect, receipt, result, error
+	Origin  string // of the page around the frame; target of every message
+	Session string // the connect session's id
+	// Token reads URL, the address of the changes, as a bearer. It is not the
+	// embed token. "" once the session is over: nothing is asked any more.
+	Token, URL string
+	After      int64 // id of the newest change that the page shows
+	ExpiresIn  int   // whole seconds until the session ends
 }
 
 // App names the app on whose behalf the page is shown.
@@ -63,6 +80,18 @@ type Connector struct {
 	CancelURL     string // waiting: ends the unfinished flow; "" hides it
 	RefreshURL    string // waiting: the page's own address; "": the page without its query
 	DisconnectURL string // the page that asks; "" hides it
+
+	WaitingFlow string // waiting, in a frame: id of the flow under way
+	// Ended says, in a frame, how the last try of this session ended when it
+	// did not connect. nil hides it, and so does a flow under way.
+	Ended *Ended
+}
+
+// Ended is an attempt that did not connect.
+type Ended struct {
+	Code       string // as ResultPage.Code
+	DetailsURL string // the result's page in the frame; "" hides the link
+	Who        Who    // who can mend it, where more is known than the code says
 }
 
 // Param is something the end user fills in before the flow begins.
@@ -76,7 +105,10 @@ type ListPage struct {
 	Page
 	Connectors             []Connector
 	SettingsURL, ReturnURL string // "" hides the link
-	Notice                 *Notice
+	// RefreshURL is the page's own address in a frame, where a browser without
+	// script has no other way to ask again. "" hides the link.
+	RefreshURL string
+	Notice     *Notice
 }
 
 // SettingsPage shows what is connected.
@@ -85,6 +117,7 @@ type SettingsPage struct {
 	Connections []Connection
 	ListURL     string
 	ReturnURL   string
+	RefreshURL  string         // as in ListPage
 	History     []HistoryEntry // of accounts no longer linked, and of the session
 	Notice      *Notice
 }
@@ -203,6 +236,9 @@ type ErrorPage struct {
 	// EndSessionURL offers to end the session this browser has (data-action
 	// logout), with the hidden fields app and next. It replaces the header's.
 	EndSessionURL, EndSessionNext string
+	// ReturnURL leads back to the app (data-action return), which App.Name
+	// names. "" hides it.
+	ReturnURL string
 }
 
 // SignedOutPage follows a sign-out. With an App.Name it says from what.

@@ -118,7 +118,7 @@ func controlsAreNamed(t *testing.T, doc *goquery.Document) {
 	})
 }
 
-var actions = strings.Fields("connect reconnect disconnect confirm cancel continue not_me switch refresh return logout")
+var actions = strings.Fields("connect reconnect disconnect confirm cancel continue not_me switch refresh return logout done close")
 
 // controlsWork: a control is a link, or a button in a form that posts here.
 func controlsWork(t *testing.T, doc *goquery.Document) {
@@ -138,13 +138,25 @@ func controlsWork(t *testing.T, doc *goquery.Document) {
 				t.Errorf("%s leads nowhere", action)
 			}
 		case "button":
+			if action == "done" || action == "close" { // for the script alone, which shows it
+				if s.AttrOr("type", "") != "button" || s.Closest("form").Length() != 0 {
+					t.Errorf("%s submits a form", action)
+				}
+				return
+			}
 			form := s.Closest("form")
 			if form.AttrOr("method", "") != "post" || !strings.HasPrefix(form.AttrOr("action", ""), "/") {
 				t.Errorf("%s posts to %q by %q", action, form.AttrOr("action", ""), form.AttrOr("method", ""))
 			}
-			if form.Find("button").Length() != 1 {
+			// In a frame the same form can also take the place of the whole window.
+			if n := form.Find("button:not([data-top])").Length(); n != 1 || form.Find("button").Length() > 2 {
 				t.Errorf("the form of %s has more than one button", action)
 			}
+			form.Find("button[data-top]").Each(func(_ int, top *goquery.Selection) {
+				if form.AttrOr("target", "") != "_blank" || top.AttrOr("formtarget", "") != "_top" || top.AttrOr("name", "") != "window" {
+					t.Errorf("the other button of %s is not the way for a frame", action)
+				}
+			})
 			if form.AttrOr("enctype", "") != "" {
 				t.Errorf("the form of %s has an encoding of its own", action)
 			}
@@ -152,7 +164,7 @@ func controlsWork(t *testing.T, doc *goquery.Document) {
 			t.Errorf("%s is a %s", action, goquery.NodeName(s))
 		}
 	})
-	if n := doc.Find("form button:not([data-action])").Length(); n != 0 {
+	if n := doc.Find("form button:not([data-action]):not([data-top])").Length(); n != 0 {
 		t.Errorf("%d buttons without data-action", n)
 	}
 }

@@ -13,8 +13,29 @@ func samplePage() Page {
 	return Page{App: sampleApp, User: &sampleUser, LogoutURL: "/logout"}
 }
 
-func sampleFrame() Page {
-	return Page{App: sampleApp, User: &sampleUser, Frame: true}
+func sampleFrame() Page { return frameOf("list") }
+
+// frameOf is a page in a frame whose session lives.
+func frameOf(view string) Page {
+	return Page{App: sampleApp, User: &sampleUser, Frame: true, Live: &FrameLive{
+		View: view, Origin: "https://app.acme.example", Session: "cs_sample", Token: "live", URL: "/api/apps/acme/live", After: 7, ExpiresIn: 870,
+	}}
+}
+
+// overFrame is a page in a frame whose session is over.
+func overFrame() Page {
+	p := frameOf("error")
+	p.User, p.Live.Token, p.Live.ExpiresIn = nil, "", 0
+	return p
+}
+
+// sampleFrameTries are a flow under way in another tab, and two that did not connect.
+func sampleFrameTries() []Connector {
+	waits, denied, broken := sampleWaiting(), sampleConnectors()[0], sampleSlack(ReconnectRequired)
+	waits.WaitingFlow = "fl_sample"
+	denied.Ended = &Ended{Code: "access_denied", DetailsURL: "/embed/token/flows/fl_1"}
+	broken.Ended = &Ended{Code: "redirect_uri_rejected", DetailsURL: "/embed/token/flows/fl_2"}
+	return []Connector{waits, denied, broken}
 }
 
 // sampleLong is a page of names that are long, or run the other way.

@@ -34,6 +34,26 @@ func (c Connector) reconnects() bool {
 	return false
 }
 
+// begins is the data-action of the control that begins a flow.
+func (c Connector) begins() string {
+	if c.reconnects() {
+		return "reconnect"
+	}
+	return "connect"
+}
+
+// beginLabel is what that control is called. In a frame a flow under way has
+// a tab of its own, which may have been closed.
+func (c Connector) beginLabel(p Page) string {
+	switch {
+	case p.Frame && c.State == Waiting:
+		return "Open again"
+	case c.reconnects():
+		return "Reconnect"
+	}
+	return "Connect"
+}
+
 // exists tells whether there is a connection, whatever its state.
 func (c Connector) exists() bool { return c.reconnects() }
 

@@ -59,9 +59,10 @@ func furnished(t *testing.T, opts ...stack.Option) (*stack.Stack, *stack.Browser
 	dana.Flow(s.Acme, "dana", "slack", "dana@example.com").WantFlow("connected", "connected")
 	receipt := dana.Get("/apps/acme/connectors/slack/disconnect").Submit("confirm").WantStatus(http.StatusSeeOther).Follow().WantStatus(http.StatusOK)
 	begun := dana.Get("/apps/acme").Connect("googlecalendar")
-	session := s.Acme.Session("dana")
+	session, frame := s.Acme.Session("dana"), s.Acme.Embed("dana")
 	return s, dana, map[string]string{
-		"app": "acme", "connector": "github", "user": "dana", "flow": begun.FlowID(), "session": session.ID,
+		"token": frame.URL[strings.LastIndex(frame.URL, "/")+1:],
+		"app":   "acme", "connector": "github", "user": "dana", "flow": begun.FlowID(), "session": session.ID,
 		"ticket":  session.URL[strings.LastIndex(session.URL, "/")+1:],
 		"receipt": receipt.URL.Path[strings.LastIndex(receipt.URL.Path, "/")+1:],
 	}
@@ -435,7 +436,7 @@ func TestSecurity48And49_Headers(t *testing.T) {
 					}
 					if strings.HasPrefix(r.path, "/static/") && p.Status == http.StatusOK {
 						want["Cache-Control"] = "" // an asset is anybody's
-					} else if r.pattern != "/apps/:app/theme.css" && r.pattern != "/apps/:app/logo" {
+					} else if !slices.Contains([]string{"/apps/:app/theme.css", "/apps/:app/logo", "/embed.js"}, r.pattern) {
 						want["Cache-Control"] = "no-store"
 					}
 					want["Cross-Origin-Opener-Policy"] = "same-origin"
@@ -481,6 +482,9 @@ func TestSecurity50_CORS(t *testing.T) {
 				want := ""
 				if slices.Contains(userRoutes, r.pattern) && origin == s.Acme.Origin {
 					want = origin
+				}
+				if r.pattern == "/embed.js" && method != http.MethodOptions {
+					want = "*" // a file for every builder's page
 				}
 				if got != want {
 					t.Errorf("%s %s from %q: Access-Control-Allow-Origin %q, want %q", method, r.pattern, origin, got, want)

@@ -89,7 +89,7 @@ func table(rows []string) string {
 of the tree, and runs the hostile suite against what is left. Every row turned a test red;
 the run fails if one does not.
 
-| taken away | in | first test that turned red |
+| taken away | in | a test that turned red |
 |---|---|---|
 ` + strings.Join(rows, "\n") + "\n"
 }
@@ -176,8 +176,13 @@ func (m mutation) try(ctx context.Context, tree string) (string, error) {
 	if strings.Contains(out, "[build failed]") || strings.Contains(out, "[setup failed]") {
 		return "", fmt.Errorf("does not compile:\n%s", out)
 	}
-	if red := failedTest.FindStringSubmatch(out); red != nil {
-		return red[1], nil
+	// Tests run beside each other; the first by name is the same in every run.
+	var red []string
+	for _, m := range failedTest.FindAllStringSubmatch(out, -1) {
+		red = append(red, m[1])
+	}
+	if len(red) > 0 {
+		return slices.Min(red), nil
 	}
 	if panicked := panickedTest.FindStringSubmatch(out); panicked != nil {
 		return panicked[1], nil

@@ -86,6 +86,9 @@ func (s *Stack) AppsYAML(extra string) string {
 		if a == s.Strict {
 			b.WriteString("    min_assurance: app\n")
 		}
+		if a == s.Strict && s.OpenID != nil {
+			fmt.Fprintf(&b, "    login: {issuer: %q, client_id: %s, client_secret: \"${STRICT_LOGIN}\"}\n", s.OpenID.URL, s.OpenID.ClientID)
+		}
 		b.WriteString("    connectors:\n")
 		for _, typ := range []string{"github", "googlecalendar", "slack"} {
 			b.WriteString(s.ConnectorYAML(typ, typ, "client-of-"+a.ID))
@@ -132,6 +135,9 @@ func (s *Stack) TryApply(text string) error {
 }
 
 func (s *Stack) env(name string) (string, bool) {
+	if name == "STRICT_LOGIN" && s.OpenID != nil {
+		return s.OpenID.ClientSecret, true
+	}
 	id, kind, _ := strings.Cut(name, "_")
 	for _, a := range s.Apps() {
 		if strings.EqualFold(a.ID, id) {
@@ -152,6 +158,9 @@ func stored(a *config.App) connect.App {
 		w.UserTokens = connect.UserTokens{
 			Issuer: u.Issuer, Audience: u.Audience, JWKSURL: u.JWKSURL, PublicKey: u.PublicKeyPEM, HS256Secret: u.HS256Secret,
 		}
+	}
+	if l := a.Login; l != nil {
+		w.Login = &connect.Login{Issuer: l.Issuer, ClientID: l.ClientID, ClientSecret: l.ClientSecret, UserClaim: l.UserClaim}
 	}
 	for _, t := range a.ServiceTokens {
 		w.Credentials = append(w.Credentials, credential(connect.ServiceToken, t.Name, t.Token, t.Scopes))

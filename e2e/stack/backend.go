@@ -129,6 +129,16 @@ func (a *App) Session(user string, more ...map[string]any) Session {
 	return a.made(SessionFields("redirect", user, more...))
 }
 
+// Embed makes a connect session of mode embed, for the app's own page.
+func (a *App) Embed(user string, more ...map[string]any) Session {
+	a.stack.t.Helper()
+	fields := SessionFields("embed", user, more...)
+	if _, given := fields["origin"]; !given {
+		fields["origin"] = a.Origin
+	}
+	return a.made(fields)
+}
+
 // Link makes a connect session of mode link.
 func (a *App) Link(user, connector string, more ...map[string]any) Session {
 	a.stack.t.Helper()

@@ -49,6 +49,7 @@ type Page struct {
 	browser *Browser
 	part    *goquery.Selection // controls are looked for in here
 	foreign bool               // the navigation that led here crossed sites
+	framed  bool               // shown inside the app's page
 }
 
 // Request is a request of the browser that a test may change before it is sent.
@@ -56,6 +57,7 @@ type Request struct {
 	*http.Request
 	browser *Browser
 	foreign bool
+	framed  bool
 }
 
 // NewRequest prepares a navigation. from is the page it begins on, nil for an address
@@ -97,6 +99,15 @@ func (b *Browser) NewRequest(from *url.URL, foreign bool, method, address string
 	return &Request{Request: req, browser: b, foreign: foreign}
 }
 
+// Framed makes it a navigation of the frame inside the app's page: another site's page
+// is around it, so no cookie goes along and none is kept.
+func (r *Request) Framed() *Request {
+	r.framed = true
+	r.Header.Set("Sec-Fetch-Dest", "iframe")
+	r.Header.Del("Cookie")
+	return r
+}
+
 // Send sends it and returns the answer, a redirect as it is.
 func (r *Request) Send() *Page {
 	t := r.browser.stack.t
@@ -126,8 +137,10 @@ func (r *Request) TrySend() (*Page, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.browser.jar.SetCookies(&address, resp.Cookies())
-	p := &Page{URL: &address, Status: resp.StatusCode, Header: resp.Header, Body: string(body), browser: r.browser, foreign: r.foreign}
+	if !r.framed {
+		r.browser.jar.SetCookies(&address, resp.Cookies())
+	}
+	p := &Page{URL: &address, Status: resp.StatusCode, Header: resp.Header, Body: string(body), browser: r.browser, foreign: r.foreign, framed: r.framed}
 	if p.Doc, err = goquery.NewDocumentFromReader(strings.NewReader(p.Body)); err != nil {
 		return nil, err
 	}
@@ -148,6 +161,12 @@ func (b *Browser) Get(address string) *Page {
 func (b *Browser) Come(address string) *Page {
 	b.stack.t.Helper()
 	return b.NewRequest(nil, true, http.MethodGet, address, nil).Send()
+}
+
+// Frame loads an embed session's address into the app's page.
+func (b *Browser) Frame(cs Session) *Page {
+	b.stack.t.Helper()
+	return b.NewRequest(nil, true, http.MethodGet, cs.URL, nil).Framed().Send()
 }
 
 // Cookies lists what the browser holds for Patchbay.
@@ -231,7 +250,10 @@ func (p *Page) Href(action string) string {
 // Click follows a link.
 func (p *Page) Click(action string) *Page {
 	p.T().Helper()
-	return p.Go(p.Href(action))
+	href, err := p.URL.Parse(p.Href(action))
+	must(p.T(), err)
+	r := p.browser.NewRequest(p.URL, false, http.MethodGet, href.String(), nil)
+	return p.stay(r, p.control(action).AttrOr("target", "")).Send()
 }
 
 // Go leads from this page to an address.
@@ -239,7 +261,16 @@ func (p *Page) Go(address string) *Page {
 	p.T().Helper()
 	to, err := p.URL.Parse(address)
 	must(p.T(), err)
-	return p.browser.NewRequest(p.URL, false, http.MethodGet, to.String(), nil).Send()
+	return p.stay(p.browser.NewRequest(p.URL, false, http.MethodGet, to.String(), nil), "").Send()
+}
+
+// stay keeps a navigation that begins in a frame in the frame, unless its control
+// leads elsewhere.
+func (p *Page) stay(r *Request, target string) *Request {
+	if p.framed && target == "" {
+		return r.Framed()
+	}
+	return r
 }
 
 // Form is the form of a button: where it posts and every field as printed.
@@ -273,7 +304,9 @@ func (p *Page) Prepare(action string, fill ...string) *Request {
 	for i := 0; i+1 < len(fill); i += 2 {
 		fields.Set(fill[i], fill[i+1])
 	}
-	return p.browser.NewRequest(p.URL, false, http.MethodPost, to, fields)
+	button := p.control(action)
+	target := button.AttrOr("formtarget", button.Closest("form").AttrOr("target", ""))
+	return p.stay(p.browser.NewRequest(p.URL, false, http.MethodPost, to, fields), target)
 }
 
 // Submit presses a button. fill are names and values that the person fills in.
@@ -293,7 +326,7 @@ func (p *Page) Follow() *Page {
 	if p.Location() == "" {
 		p.T().Fatalf("%s (%d) leads nowhere\n%s", p.URL, p.Status, p.Body)
 	}
-	return p.browser.NewRequest(p.URL, p.foreign, http.MethodGet, to.String(), nil).Send()
+	return p.stay(p.browser.NewRequest(p.URL, p.foreign, http.MethodGet, to.String(), nil), "").Send()
 }
 
 // Rest follows redirects to the page at their end.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"patchbay/connect"
+	"patchbay/e2e/stack/openid"
 	"patchbay/events"
 	"patchbay/handlers"
 	"patchbay/oauth"
@@ -41,6 +42,9 @@ type Stack struct {
 	// app, Other is a second tenant whose connectors have the names of Acme's.
 	Acme, Human, Strict, Other *App
 
+	// OpenID is where people sign in to Strict; nil without the option Login.
+	OpenID *openid.Provider
+
 	// Wire is what crossed between Patchbay and its providers.
 	Wire *Wire
 	// Log is everything that was logged, debug lines too.
@@ -59,6 +63,7 @@ type options struct {
 	https     bool
 	extra     string
 	reachable []string
+	login     bool
 }
 
 // HTTPS gives the public address the scheme https, as behind a proxy with TLS.
@@ -71,6 +76,9 @@ func Reachable(hostports ...string) Option {
 
 // Connectors adds entries to Acme's list of connectors, as text of an apps.yaml.
 func Connectors(yaml string) Option { return func(o *options) { o.extra += yaml } }
+
+// Login gives Strict an OpenID provider, at which its people sign in by themselves.
+func Login() Option { return func(o *options) { o.login = true } }
 
 // New makes a stack that ends with the test.
 func New(t testing.TB, opts ...Option) *Stack {
@@ -97,6 +105,11 @@ func New(t testing.TB, opts ...Option) *Stack {
 	s.site = httptest.NewServer(http.HandlerFunc(s.serveSite))
 	t.Cleanup(s.site.Close)
 
+	if o.login {
+		s.OpenID = openid.New(t)
+		s.OpenID.Now, s.OpenID.RedirectURI = s.Clock.Now, s.URL+"/login/strict/callback"
+		o.reachable = append(o.reachable, hostOf(s.OpenID.URL))
+	}
 	s.wire(log, append(o.reachable, hostOf(s.Provider)))
 	s.makeApps()
 	s.Apply(s.AppsYAML(o.extra))
@@ -139,6 +152,7 @@ func (s *Stack) wire(log *slog.Logger, reachable []string) {
 		Service:  s.Service,
 		Browsers: &session.Browsers{Service: s.Service, Secure: secure},
 		Callers:  &session.Callers{Service: s.Service, Tokens: session.NewUserTokens(outbound, s.Clock.Now)},
+		Logins:   &session.Logins{Service: s.Service, HTTP: outbound, Secure: secure, Now: s.Clock.Now},
 		Log:      log, Ready: db.Ping, HTTPS: secure,
 	}
 	s.Handler = s.Server.Handler()

@@ -26,6 +26,7 @@ type Type struct{ ID, Name string }
 // app is the whole of Acme Notes.
 type app struct {
 	cfg      Config
+	origin   string // Patchbay's
 	patchbay *patchbay
 	provider *provider
 	sessions *sessions
@@ -45,7 +46,8 @@ func New(cfg Config) http.Handler {
 	}
 	cfg.PublicURL = strings.TrimRight(cfg.PublicURL, "/")
 	a := &app{
-		cfg: cfg,
+		cfg:    cfg,
+		origin: originOf(cfg.PatchbayURL),
 		patchbay: &patchbay{
 			api:   strings.TrimRight(cfg.PatchbayURL, "/") + "/api/apps/" + url.PathEscape(cfg.AppID),
 			token: cfg.ServiceToken,
@@ -64,6 +66,11 @@ func New(cfg Config) http.Handler {
 	mux.HandleFunc("GET /verify", a.verify)
 	mux.HandleFunc("GET /return", a.returned)
 	mux.HandleFunc("POST /read", a.read)
+	mux.HandleFunc("POST "+sessionPath, a.patchbaySession)
+	mux.HandleFunc("GET /patchbay-frame", a.patchbayFrame)
+	mux.HandleFunc("GET /linked", a.linkedAccounts)
+	mux.HandleFunc("GET /embed", a.showBoard)
+	mux.HandleFunc("GET /acme.js", asset("acme.js", "text/javascript; charset=utf-8"))
 	mux.HandleFunc("GET /acme.css", asset("acme.css", "text/css; charset=utf-8"))
 	mux.HandleFunc("GET /icon.svg", asset("icon.svg", "image/svg+xml"))
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
@@ -77,6 +84,15 @@ func New(cfg Config) http.Handler {
 		a.message(w, r, http.StatusForbidden, message{Title: "Not from here", Sentence: "This form was sent from another site, so nothing was done."})
 	}))
 	return sameOrigin.Handler(http.MaxBytesHandler(mux, 64<<10))
+}
+
+// originOf is the scheme and host of an address.
+func originOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	return u.Scheme + "://" + u.Host
 }
 
 // typeName is how the pages call a connector.

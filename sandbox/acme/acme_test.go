@@ -111,7 +111,7 @@ func TestUnknownUser(t *testing.T) {
 func TestPostsOfOtherSitesAreRefused(t *testing.T) {
 	g := newRig(t)
 	g.signIn("dana")
-	for _, path := range []string{"/login", "/logout", "/connectors", "/read"} {
+	for _, path := range []string{"/login", "/logout", "/connectors", "/read", sessionPath} {
 		for name, header := range map[string][]string{
 			"cross-site":   {"Origin", "https://attacker.example", "Sec-Fetch-Site", "cross-site"},
 			"same-site":    {"Origin", "http://127.0.0.1:1", "Sec-Fetch-Site", "same-site"},
@@ -136,6 +136,7 @@ func TestOddRequests(t *testing.T) {
 	g.signIn("dana")
 	for path, want := range map[string]int{
 		"/nothing": 404, "/acme.css": 200, "/icon.svg": 200, "/pages/home.html": 404, "/connectors": 404, "/read": 404, "/login": 404,
+		"/acme.js": 200, "/pages/acme.js": 404, sessionPath: 404, "/embed/": 404,
 	} {
 		if a := g.get(path); a.status != want {
 			t.Errorf("GET %s: status %d, want %d", path, a.status, want)

@@ -9,9 +9,13 @@
 // The steps, each with the file that has it:
 //
 //	patchbay.go   the calls of the back end: make a session, confirm, list, read a token
+//	embed.go      show Patchbay's frame in a page, with the policy that this takes
 //	connect.go    send the user to the page, confirm as verify_url, take the user back
 //	read.go       read a token, and show what the provider's API answers with it
 //	session.go    who is signed in to Acme, which Patchbay never decides
+//
+// The page /embed is for builders: it embeds the frame in every way that their own page
+// might, by choice (switches.go), to see what becomes of it.
 //
 // The provider's API is the sandbox's, so that the demo needs no account anywhere.
 package acme

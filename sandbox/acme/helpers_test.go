@@ -13,6 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/PuerkitoBio/goquery"
+	"golang.org/x/net/html"
+
 	"patchbay/sandbox"
 )
 
@@ -61,8 +64,12 @@ func (p *fakePatchbay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case r.Method == "POST" && path == "/connect-sessions":
+		kind := "session/ticket"
+		if c.body["mode"] == "embed" {
+			kind = "embed/token"
+		}
 		w.WriteHeader(201)
-		fmt.Fprintf(w, `{"id":"cs_%d","url":"%s/session/ticket%d","token":"ut_%d","expires_at":"2026-11-23T10:00:00Z"}`, n, p.url, n, n)
+		fmt.Fprintf(w, `{"id":"cs_%d","url":"%s/%s%d","token":"ut_%d","expires_at":"2026-11-23T10:00:00Z"}`, n, p.url, kind, n, n)
 	case r.Method == "DELETE" && strings.HasPrefix(path, "/connect-sessions/"):
 		w.WriteHeader(204)
 	case r.Method == "POST" && strings.HasSuffix(path, "/confirm"):
@@ -121,15 +128,21 @@ func newRig(t *testing.T) *rig {
 	boxServer := httptest.NewServer(box)
 	t.Cleanup(boxServer.Close)
 
+	g := &rig{T: t, patchbay: p, sandbox: box, box: boxServer.URL, browser: newBrowser()}
+	g.serve(boxServer.URL)
+	return g
+}
+
+// serve starts Acme with the provider at this address.
+func (g *rig) serve(provider string) {
 	var handler http.Handler
 	acmeServer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
-	t.Cleanup(acmeServer.Close)
+	g.Cleanup(acmeServer.Close)
+	g.url = acmeServer.URL
 	handler = New(Config{
-		PatchbayURL: patchbayServer.URL, SandboxURL: boxServer.URL, PublicURL: acmeServer.URL,
-		AppID: "acme", ServiceToken: serviceToken,
+		PatchbayURL: g.patchbay.url, SandboxURL: provider, PublicURL: g.url, AppID: "acme", ServiceToken: serviceToken,
 		Types: []Type{{"googlecalendar", "Google Calendar"}, {"github", "GitHub"}, {"slack", "Slack"}},
 	})
-	return &rig{T: t, patchbay: p, sandbox: box, box: boxServer.URL, url: acmeServer.URL, browser: newBrowser()}
 }
 
 func newBrowser() *http.Client {
@@ -201,6 +214,19 @@ func (g *rig) has(a reply, wanted ...string) {
 			g.Errorf("the page lacks %s:\n%s", want, a.body)
 		}
 	}
+}
+
+// page reads an answer as a browser with script off would, so that noscript counts.
+func (g *rig) page(a reply) *goquery.Document {
+	g.Helper()
+	if a.status != 200 {
+		g.Fatalf("status %d: %s", a.status, a.body)
+	}
+	root, err := html.ParseWithOptions(strings.NewReader(a.body), html.ParseOptionEnableScripting(false))
+	if err != nil {
+		g.Fatal(err)
+	}
+	return goquery.NewDocumentFromNode(root)
 }
 
 // provide gets a real token of the sandbox and makes Patchbay answer with it.

@@ -2,12 +2,15 @@ package acme
 
 import (
 	"bytes"
+	"context"
 	"embed"
 	"html/template"
+	"maps"
 	"net/http"
 )
 
-// pagePolicy allows our own style sheet and pictures and nothing else. form-action is
+// pagePolicy allows our own style sheet and pictures and nothing else; a page with the
+// frame in it has framePolicy. form-action is
 // left out: browsers apply it to the redirect that follows a form, and ours leads to
 // Patchbay.
 const pagePolicy = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -25,6 +28,11 @@ type page struct {
 	Notice  *notice
 	Pending *pending // the flow to go on with after signing in
 	Message *message
+	Stay    string // the address to come back to after signing in, "" for home
+	Frame   *frame
+	Board   *board
+
+	header http.Header // replaces what every page has; nil values leave it out
 
 	Linked        []linked
 	LinkedProblem string
@@ -52,8 +60,15 @@ func (a *app) showHome(w http.ResponseWriter, r *http.Request, status int, p pag
 		a.render(w, status, "signin", p)
 		return
 	}
-	p.User = &u
-	list, err := a.patchbay.connections(r.Context(), u.ID)
+	p.User, p.Frame = &u, a.homeFrame()
+	p.header = http.Header{"Content-Security-Policy": {a.framePolicy("'self'", a.origin)}}
+	a.fillLinked(r.Context(), u, &p)
+	a.render(w, status, "home", p)
+}
+
+// fillLinked asks Patchbay what the user has linked.
+func (a *app) fillLinked(ctx context.Context, u user, p *page) {
+	list, err := a.patchbay.connections(ctx, u.ID)
 	if err != nil {
 		a.log.Warn("listing connections failed", "err", err)
 		p.LinkedProblem = patchbayDown
@@ -61,7 +76,6 @@ func (a *app) showHome(w http.ResponseWriter, r *http.Request, status int, p pag
 	for _, c := range list {
 		p.Linked = append(p.Linked, linked{c, a.typeName(c.Connector)})
 	}
-	a.render(w, status, "home", p)
 }
 
 func (a *app) message(w http.ResponseWriter, r *http.Request, status int, m message) {
@@ -85,6 +99,7 @@ func (a *app) render(w http.ResponseWriter, status int, name string, p page) {
 	h.Set("Content-Security-Policy", pagePolicy)
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("X-Content-Type-Options", "nosniff")
+	maps.Copy(h, p.header)
 	w.WriteHeader(status)
 	_, _ = w.Write(body.Bytes())
 }

@@ -75,21 +75,40 @@ func (e *apiError) Error() string {
 	return fmt.Sprintf("patchbay answered %d %s: %s (trace %s)", e.Status, e.Code, e.Message, e.Trace)
 }
 
+// sessionRequest is what a connect session is made from.
+type sessionRequest struct {
+	Mode       string   `json:"mode"`
+	User       person   `json:"user"`
+	Connectors []string `json:"connectors,omitempty"`
+	Origin     string   `json:"origin,omitempty"`
+	ReturnURL  string   `json:"return_url,omitempty"`
+}
+
+type person struct {
+	ID    string `json:"id"`
+	Name  string `json:"name"`
+	Email string `json:"email"`
+}
+
 // session makes a connect session for a user. With connectors it is good for those
 // only; returnURL may be empty.
 func (p *patchbay) session(ctx context.Context, u user, returnURL string, connectors ...string) (connectSession, error) {
-	type person struct {
-		ID    string `json:"id"`
-		Name  string `json:"name"`
-		Email string `json:"email"`
-	}
+	return p.makeSession(ctx, sessionRequest{
+		Mode: "redirect", User: person{u.ID, u.Name, u.Email}, Connectors: connectors, ReturnURL: returnURL,
+	})
+}
+
+// frameSession makes one whose address is shown in a frame, on pages of this origin
+// only.
+func (p *patchbay) frameSession(ctx context.Context, u user, origin, returnURL string) (connectSession, error) {
+	return p.makeSession(ctx, sessionRequest{
+		Mode: "embed", User: person{u.ID, u.Name, u.Email}, Origin: origin, ReturnURL: returnURL,
+	})
+}
+
+func (p *patchbay) makeSession(ctx context.Context, req sessionRequest) (connectSession, error) {
 	var made connectSession
-	err := p.call(ctx, http.MethodPost, "/connect-sessions", nil, struct {
-		Mode       string   `json:"mode"`
-		User       person   `json:"user"`
-		Connectors []string `json:"connectors,omitempty"`
-		ReturnURL  string   `json:"return_url,omitempty"`
-	}{"redirect", person{u.ID, u.Name, u.Email}, connectors, returnURL}, &made)
+	err := p.call(ctx, http.MethodPost, "/connect-sessions", nil, req, &made)
 	return made, err
 }
 

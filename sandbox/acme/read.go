@@ -1,6 +1,7 @@
 package acme
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -148,6 +149,29 @@ func (p *provider) fill(ctx context.Context, token accessToken, got *reading) er
 		return err
 	}
 	got.Heading = src.heading
+	return nil
+}
+
+// next has the provider answer the next authorization so, without asking anybody. No
+// real provider has such a switch; the sandbox has.
+func (p *provider) next(ctx context.Context, scenario string) error {
+	raw, err := json.Marshal(map[string]string{"scenario": scenario})
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.base+"/_sandbox/next", bytes.NewReader(raw))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := p.http.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("the sandbox answered %d", resp.StatusCode)
+	}
 	return nil
 }
 

@@ -122,6 +122,16 @@ func (s *sessions) cookie(value string, maxAge int) *http.Cookie {
 	}
 }
 
+// staying is where a sign-in leads: to the switchboard, if it began there. Of what the
+// form says no more is taken than the choices.
+func staying(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "" || u.Host != "" || u.Path != "/embed" {
+		return "/"
+	}
+	return parseChoices(u.Query()).address()
+}
+
 // login signs one of the two users in. There is no password: they are pretend. Who was
 // on the way to /verify goes on there.
 func (a *app) login(w http.ResponseWriter, r *http.Request) {
@@ -131,7 +141,7 @@ func (a *app) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.sessions.begin(w, r, u)
-	next := "/"
+	next := staying(r.PostFormValue("stay"))
 	if p, ok := parsePending(r.PostForm); ok {
 		next = "/verify?" + url.Values{"flow": {p.Flow}, "result_code": {p.ResultCode}}.Encode()
 	}

@@ -119,8 +119,20 @@ var connectTests = []test{
 		kept = append(kept, begin(t, st, flow("acme", "mail", "dana")), begin(t, st, flow("acme", "calendar", "sam")), begin(t, st, flow("other", "calendar", "dana")))
 
 		end := ending(wins, connection("acme", "calendar", "dana"))
+		told := map[string]bool{}
+		end.Supersede = func(f *connect.Flow) connect.Event {
+			ev := event(connect.EventFlowFinished, f.App, f.User.ID)
+			ev.Flow, told[f.ID] = f.ID, true
+			return ev
+		}
 		res := connected(t, st, end)
 		count(t, "superseded flows", res.Superseded, len(lost))
+		for _, e := range must(st.Events(t.Context(), "acme", "dana", 100))(t) {
+			delete(told, e.Flow)
+		}
+		if len(told) != 0 {
+			t.Errorf("%d entries of superseded flows were not kept", len(told))
+		}
 		returned := map[string]connect.Flow{}
 		for _, f := range res.Superseded {
 			returned[f.ID] = f
@@ -141,6 +153,7 @@ var connectTests = []test{
 	{"the link that began it ends", func(t *testing.T, st connect.Store) {
 		acme(t, st)
 		cs, other := connectSession("acme", "dana"), connectSession("acme", "dana")
+		cs.Mode = connect.ModeLink
 		check(t, st.CreateConnectSession(t.Context(), cs))
 		check(t, st.CreateConnectSession(t.Context(), other))
 		f := flow("acme", "calendar", "dana")
@@ -150,6 +163,16 @@ var connectTests = []test{
 		cs.EndedAt = end.Flow.FinishedAt
 		equal(t, must(st.ConnectSession(t.Context(), "acme", cs.ID))(t), cs)
 		equal(t, must(st.ConnectSession(t.Context(), "acme", other.ID))(t), other)
+	}},
+	{"the frame that began it goes on", func(t *testing.T, st connect.Store) {
+		acme(t, st)
+		cs := connectSession("acme", "dana")
+		cs.Mode = connect.ModeEmbed
+		check(t, st.CreateConnectSession(t.Context(), cs))
+		f := flow("acme", "calendar", "dana")
+		f.Session = cs.ID
+		connected(t, st, ending(begin(t, st, f), connection("acme", "calendar", "dana")))
+		equal(t, must(st.ConnectSession(t.Context(), "acme", cs.ID))(t), cs)
 	}},
 }
 

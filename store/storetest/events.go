@@ -18,7 +18,7 @@ var eventTests = []test{
 	{"every field survives", func(t *testing.T, st connect.Store) {
 		acme(t, st)
 		want := filled[connect.Event](0)
-		want.App, want.Kind = "acme", connect.EventConnected
+		want.App, want.Kind, want.Seq = "acme", connect.EventConnected, 0
 		tell(t, st, want)
 		equal(t, must(st.Event(t.Context(), "acme", want.User, want.ID))(t), want)
 		got := must(st.Events(t.Context(), "acme", want.User, 10))(t)
@@ -55,6 +55,29 @@ var eventTests = []test{
 			equal(t, got[i], want)
 		}
 		count(t, "events", must(st.Events(t.Context(), "acme", "dana", 100))(t), 4)
+	}},
+	{"what came after, starts included, in the order in which it was written", func(t *testing.T, st connect.Store) {
+		acme(t, st)
+		if n := must(st.LastEvent(t.Context(), "acme", "dana"))(t); n != 0 {
+			t.Errorf("the last entry of nobody is %d", n)
+		}
+		begin(t, st, flow("acme", "mail", "sam"))
+		f := begin(t, st, flow("acme", "mail", "dana"))
+		late, early := event(connect.EventFlowFinished, "acme", "dana"), event(connect.EventConnected, "acme", "dana")
+		early.At = now.Add(-time.Hour)
+		yes(st.UpdateFlow(t.Context(), f, late, early))(t)
+		got := must(st.EventsAfter(t.Context(), "acme", "dana", 0, 10))(t)
+		count(t, "entries", got, 3)
+		if got[0].Kind != connect.EventFlowStarted || got[1].ID != late.ID || got[2].ID != early.ID {
+			t.Errorf("%+v", got)
+		}
+		if last := must(st.LastEvent(t.Context(), "acme", "dana"))(t); last != got[2].Seq || got[0].Seq >= got[1].Seq || got[1].Seq >= got[2].Seq {
+			t.Errorf("places %d, %d, %d; the last is %d", got[0].Seq, got[1].Seq, got[2].Seq, last)
+		}
+		rest := must(st.EventsAfter(t.Context(), "acme", "dana", got[0].Seq, 1))(t)
+		count(t, "entries", rest, 1)
+		equal(t, rest[0], got[1])
+		count(t, "history", must(st.Events(t.Context(), "acme", "dana", 10))(t), 2)
 	}},
 	{"an entry is its user's", func(t *testing.T, st connect.Store) {
 		apply(t, st, map[string][]string{"acme": {"calendar"}, "other": {"calendar"}})
@@ -121,6 +144,11 @@ var sweepTests = []test{
 		acme(t, st)
 		over, live := connectSession("acme", "dana"), connectSession("acme", "dana")
 		over.ExpiresAt, live.ExpiresAt = now, now.Add(time.Millisecond)
+		frame, oldFrame := connectSession("acme", "dana"), connectSession("acme", "dana")
+		frame.Mode, frame.ExpiresAt = connect.ModeEmbed, now.Add(-23*time.Hour)
+		oldFrame.Mode, oldFrame.ExpiresAt = connect.ModeEmbed, now.Add(-24*time.Hour)
+		check(t, st.CreateConnectSession(t.Context(), frame))
+		check(t, st.CreateConnectSession(t.Context(), oldFrame))
 		check(t, st.CreateConnectSession(t.Context(), over))
 		check(t, st.CreateConnectSession(t.Context(), live))
 		parkedOver, parkedLive := random(32), random(32)
@@ -141,8 +169,10 @@ var sweepTests = []test{
 		}
 		missing(st.ConnectSession(t.Context(), "acme", over.ID))(t)
 		equal(t, must(st.ConnectSession(t.Context(), "acme", live.ID))(t), live)
-		missing(st.Unpark(t.Context(), parkedOver, now.Add(-time.Hour)))(t)
-		must(st.Unpark(t.Context(), parkedLive, now))(t)
+		equal(t, must(st.ConnectSession(t.Context(), "acme", frame.ID))(t), frame)
+		missing(st.ConnectSession(t.Context(), "acme", oldFrame.ID))(t)
+		missing(st.Parked(t.Context(), parkedOver, now.Add(-time.Hour)))(t)
+		must(st.Parked(t.Context(), parkedLive, now))(t)
 		missing(st.Flow(t.Context(), old.ID))(t)
 		equal(t, must(st.Flow(t.Context(), open.ID))(t), open)
 		equal(t, must(st.Flow(t.Context(), fresh.ID))(t), fresh)
@@ -182,6 +212,6 @@ var sweepTests = []test{
 		last := random(32)
 		check(t, st.Park(t.Context(), last, random(9), now))
 		check(t, st.Sweep(t.Context(), now, now))
-		missing(st.Unpark(t.Context(), last, now.Add(-time.Hour)))(t)
+		missing(st.Parked(t.Context(), last, now.Add(-time.Hour)))(t)
 	}},
 }

@@ -131,6 +131,24 @@ var flowTests = []test{
 			equal(t, got[i], want[i])
 		}
 	}},
+	{"the flows of a session, in the order in which they began", func(t *testing.T, st connect.Store) {
+		acme(t, st)
+		var want []connect.Flow
+		for i, status := range statuses {
+			f := flow("acme", "calendar", "dana")
+			f.Session, f.Status, f.CreatedAt = "cs_one", status, now.Add(time.Duration(-i)*time.Second)
+			begin(t, st, f)
+			want = append([]connect.Flow{f}, want...)
+		}
+		begin(t, st, with(flow("acme", "calendar", "dana"), func(f *connect.Flow) { f.Session = "cs_two" }))
+		begin(t, st, flow("acme", "calendar", "dana"))
+		got := must(st.SessionFlows(t.Context(), "acme", "cs_one"))(t)
+		count(t, "flows", got, len(want))
+		for i := range got {
+			equal(t, got[i], want[i])
+		}
+		count(t, "flows of another app", must(st.SessionFlows(t.Context(), "other", "cs_one"))(t), 0)
+	}},
 	{"stale flows are open ones that have not moved", func(t *testing.T, st connect.Store) {
 		acme(t, st)
 		var want []connect.Flow
@@ -165,26 +183,31 @@ func with[T any](v T, change func(*T)) T {
 }
 
 var parkedTests = []test{
-	{"taken once", func(t *testing.T, st connect.Store) {
+	{"there until it is dropped", func(t *testing.T, st connect.Store) {
 		hash, sealed := random(32), random(3000)
 		check(t, st.Park(t.Context(), hash, sealed, now.Add(time.Minute)))
-		missing(st.Unpark(t.Context(), random(32), now))(t)
-		missing(st.Unpark(t.Context(), nil, now))(t)
-		if got := must(st.Unpark(t.Context(), hash, now))(t); !bytes.Equal(got, sealed) {
-			t.Error("other fields came back")
+		missing(st.Parked(t.Context(), random(32), now))(t)
+		missing(st.Parked(t.Context(), nil, now))(t)
+		check(t, st.Unpark(t.Context(), random(32)))
+		for range 2 {
+			if got := must(st.Parked(t.Context(), hash, now))(t); !bytes.Equal(got, sealed) {
+				t.Error("other fields came back")
+			}
 		}
-		missing(st.Unpark(t.Context(), hash, now))(t)
+		check(t, st.Unpark(t.Context(), hash))
+		missing(st.Parked(t.Context(), hash, now))(t)
+		check(t, st.Unpark(t.Context(), hash))
 	}},
 	{"not after its end", func(t *testing.T, st connect.Store) {
 		hash := random(32)
 		check(t, st.Park(t.Context(), hash, random(10), now.Add(time.Minute)))
-		missing(st.Unpark(t.Context(), hash, now.Add(time.Minute)))(t)
+		missing(st.Parked(t.Context(), hash, now.Add(time.Minute)))(t)
 	}},
 	{"an id is used once", func(t *testing.T, st connect.Store) {
 		hash, sealed := random(32), random(10)
 		check(t, st.Park(t.Context(), hash, sealed, now.Add(time.Minute)))
 		fault(t, st.Park(t.Context(), hash, random(10), now.Add(time.Minute)))
-		if got := must(st.Unpark(t.Context(), hash, now))(t); !bytes.Equal(got, sealed) {
+		if got := must(st.Parked(t.Context(), hash, now))(t); !bytes.Equal(got, sealed) {
 			t.Error("other fields came back")
 		}
 	}},

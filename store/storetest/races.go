@@ -77,17 +77,6 @@ var raceTests = []test{
 			return st.OpenBrowserSession(t.Context(), nil, browserSession(&cs), now)
 		}))
 	}},
-	{"one taker of parked fields", func(t *testing.T, st connect.Store) {
-		hash := random(32)
-		check(t, st.Park(t.Context(), hash, random(9), now.Add(time.Minute)))
-		expectOne(t, race(t, func(int) (bool, error) {
-			_, err := st.Unpark(t.Context(), hash, now)
-			if errors.Is(err, connect.ErrNotFound) {
-				return false, nil
-			}
-			return err == nil, err
-		}))
-	}},
 	{"one connection of one flow", func(t *testing.T, st connect.Store) {
 		acme(t, st)
 		f := begin(t, st, flow("acme", "calendar", "dana"))
@@ -319,15 +308,18 @@ func everyMethod(ctx context.Context, st connect.Store, c connect.Connection, f 
 	_, errs["EndConnectSession"] = st.EndConnectSession(ctx, cs.App, cs.ID, now)
 	_, errs["BrowserSessions"] = st.BrowserSessions(ctx, b.Hash, now)
 	_, errs["OpenBrowserSession"] = st.OpenBrowserSession(ctx, b.Hash, browserSession(&cs), now)
+	errs["TouchBrowserSession"] = st.TouchBrowserSession(ctx, b.Hash, b.App, now)
 	errs["EndBrowserSession"] = st.EndBrowserSession(ctx, b.Hash, "")
 	_, errs["CreateFlow"] = st.CreateFlow(ctx, flow(c.App, c.Connector, c.Owner.User), random(10), now.Add(time.Hour), ev)
 	_, errs["Flow"] = st.Flow(ctx, f.ID)
 	_, errs["FlowByState"] = st.FlowByState(ctx, f.StateHash)
 	_, errs["UpdateFlow"] = st.UpdateFlow(ctx, f, ev)
 	_, errs["OpenFlows"] = st.OpenFlows(ctx, c.App, c.Owner.User)
+	_, errs["SessionFlows"] = st.SessionFlows(ctx, c.App, cs.ID)
 	_, errs["StaleFlows"] = st.StaleFlows(ctx, now.Add(time.Hour), 10)
 	errs["Park"] = st.Park(ctx, random(32), random(9), now)
-	_, errs["Unpark"] = st.Unpark(ctx, random(32), now)
+	_, errs["Parked"] = st.Parked(ctx, random(32), now)
+	errs["Unpark"] = st.Unpark(ctx, random(32))
 	_, errs["Connect"] = st.Connect(ctx, ending(f, with(c, func(c *connect.Connection) { c.ID = id("cn_") })))
 	_, errs["Connection"] = st.Connection(ctx, c.App, c.Connector, c.Owner)
 	_, errs["UserConnections"] = st.UserConnections(ctx, c.App, c.Owner.User)
@@ -338,6 +330,8 @@ func everyMethod(ctx context.Context, st connect.Store, c connect.Connection, f 
 	errs["TouchConnections"] = st.TouchConnections(ctx, map[string]time.Time{c.ID: now})
 	errs["ForgetUser"] = st.ForgetUser(ctx, c.App, c.Owner.User)
 	_, errs["Events"] = st.Events(ctx, c.App, c.Owner.User, 10)
+	_, errs["EventsAfter"] = st.EventsAfter(ctx, c.App, c.Owner.User, 0, 10)
+	_, errs["LastEvent"] = st.LastEvent(ctx, c.App, c.Owner.User)
 	_, errs["Event"] = st.Event(ctx, c.App, c.Owner.User, ev.ID)
 	errs["SetEventData"] = st.SetEventData(ctx, ev.ID, nil)
 	errs["Sweep"] = st.Sweep(ctx, now.Add(time.Hour), now)

@@ -106,7 +106,7 @@ var browserSessionTests = []test{
 		cs := connectSession("acme", "dana")
 		check(t, st.CreateConnectSession(t.Context(), cs))
 		want := filled[connect.BrowserSession](0)
-		want.App, want.Session = "acme", cs.ID
+		want.App, want.Session, want.Login = "acme", cs.ID, false
 		yes(st.OpenBrowserSession(t.Context(), nil, want, now))(t)
 		got := must(st.BrowserSessions(t.Context(), want.Hash, now))(t)
 		count(t, "browser sessions", got, 1)
@@ -114,6 +114,18 @@ var browserSessionTests = []test{
 		if used := must(st.ConnectSession(t.Context(), "acme", cs.ID))(t).UsedAt; !used.Equal(now) {
 			t.Errorf("the ticket was used at %v instead of %v", used, now)
 		}
+	}},
+	{"a sign-in needs no ticket, and its use is noted", func(t *testing.T, st connect.Store) {
+		acme(t, st)
+		want := filled[connect.BrowserSession](0)
+		want.App, want.Session, want.Login = "acme", "", true
+		yes(st.OpenBrowserSession(t.Context(), nil, want, now))(t)
+		equal(t, must(st.BrowserSessions(t.Context(), want.Hash, now))(t)[0], want)
+		want.SeenAt = want.SeenAt.Add(time.Minute)
+		check(t, st.TouchBrowserSession(t.Context(), want.Hash, "acme", want.SeenAt))
+		check(t, st.TouchBrowserSession(t.Context(), want.Hash, "acme", want.SeenAt.Add(-time.Hour)))
+		check(t, st.TouchBrowserSession(t.Context(), want.Hash, "other", want.SeenAt.Add(time.Hour)))
+		equal(t, must(st.BrowserSessions(t.Context(), want.Hash, now))(t)[0], want)
 	}},
 	{"a ticket that is used, ended or over opens nothing", func(t *testing.T, st connect.Store) {
 		apply(t, st, map[string][]string{"acme": {"calendar"}, "other": {"calendar"}})
