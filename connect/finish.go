@@ -37,13 +37,11 @@ func (s *Service) finish(ctx context.Context, f Flow, sec flowSecrets) (Flow, er
 	}
 	account, err := s.OAuth.Account(ctx, reg, tokens)
 	if err != nil {
-		s.OAuth.Revoke(ctx, reg, tokens)
+		s.drop(ctx, &f, c, reg, tokens, Account{})
 		return s.failed(ctx, f, err)
 	}
 	if err := s.OAuth.CheckIDToken(ctx, reg, tokens, account, f.Scopes, sec.Nonce); err != nil {
-		if old, lookup := s.Store.Connection(ctx, f.App, f.Connector, OwnerOf(f.User.ID)); lookup == nil || isNotFound(lookup) {
-			s.revokeFresh(ctx, c, reg, tokens, Account(account), old)
-		}
+		s.drop(ctx, &f, c, reg, tokens, Account(account))
 		return s.failed(ctx, f, err)
 	}
 	return s.store(ctx, f, c, reg, tokens, Account(account))
@@ -157,6 +155,14 @@ func outcome(c *Connection, t oauth.Tokens) Code {
 	return CodeConnected
 }
 
+// drop takes back a grant that cannot be kept, beside a connection that may be there.
+func (s *Service) drop(ctx context.Context, f *Flow, c *Connector, reg oauth.Registration, t oauth.Tokens, account Account) {
+	old, err := s.Store.Connection(ctx, f.App, f.Connector, OwnerOf(f.User.ID))
+	if err == nil || isNotFound(err) {
+		s.revokeFresh(ctx, c, reg, t, account, old)
+	}
+}
+
 // revokeFresh takes back a grant that finds no home, where that touches nothing else:
 // at a provider whose revocation ends every grant of the account, only if no
 // connection to that account is left.
@@ -167,6 +173,9 @@ func (s *Service) revokeFresh(ctx context.Context, c *Connector, reg oauth.Regis
 		}
 	}
 	if reg.Entry.Revoke.TakesSiblings {
+		if account.ID == "" {
+			return "" // whose others it would end is not known
+		}
 		siblings, err := s.siblings(ctx, c, account, "")
 		if err != nil || len(siblings) > 0 {
 			return ""
