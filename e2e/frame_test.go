@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/network"
 	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
@@ -24,6 +25,7 @@ type framed struct {
 func embed(t *testing.T, query string) framed {
 	t.Helper()
 	b := openDemo(t, startDemo(t), true)
+	blockThirdPartyCookies(b.tab)
 	b.open(b.demo.app + "/")
 	b.click(`[data-user="dana"]`)
 	b.seesFrame() // or leaving the page would cross with the frame's coming
@@ -52,6 +54,13 @@ func (b framed) target(kind, prefix string) *tab {
 		return found != nil
 	})
 	return newTab(b.t, b.ctx, true, nil, chromedp.WithTargetID(found.TargetID))
+}
+
+// blockThirdPartyCookies makes the tab treat cookies in frames of other sites as
+// browsers do whose users, or makers, want it so.
+func blockThirdPartyCookies(b *tab) {
+	b.t.Helper()
+	command(b, network.SetCookieControls, network.SetCookieControlsParams{EnableThirdPartyCookieRestriction: true})
 }
 
 // at shows a tab.

@@ -36,6 +36,7 @@ type settings struct {
 	address string // where serve listens
 	sandbox string // host:port; where nobody listens, unless a test starts one
 	verify  string // the app's verify_url, or ""
+	public  string // host:port of what stands before the server, "" for nothing
 }
 
 func startSandbox(t *testing.T) sandbox {
@@ -78,6 +79,9 @@ func (s settings) env(more ...string) []string {
 }
 
 func (s settings) publicHost() string {
+	if s.public != "" {
+		return s.public
+	}
 	_, port, _ := net.SplitHostPort(s.address)
 	return "localhost:" + port
 }

@@ -521,6 +521,7 @@ func TestSignInProviderInTrouble(t *testing.T) {
 		"other issuer":            {metadata(func(m map[string]any) { m["issuer"] = "https://evil.example" }), connect.CodeConnectorMisconfigured},
 		"no token endpoint":       {metadata(func(m map[string]any) { delete(m, "token_endpoint") }), connect.CodeConnectorMisconfigured},
 		"authorize is a script":   {metadata(func(m map[string]any) { m["authorization_endpoint"] = "javascript:alert(1)" }), connect.CodeConnectorMisconfigured},
+		"a script with a host":    {metadata(func(m map[string]any) { m["authorization_endpoint"] = "javascript://id.example/%0aalert(1)" }), connect.CodeConnectorMisconfigured},
 		"authorize is a path":     {metadata(func(m map[string]any) { m["authorization_endpoint"] = "/authorize" }), connect.CodeConnectorMisconfigured},
 		"only HS256":              {metadata(func(m map[string]any) { m["id_token_signing_alg_values_supported"] = []string{"HS256", "none"} }), connect.CodeConnectorMisconfigured},
 		"metadata of wrong types": {metadata(func(m map[string]any) { m["jwks_uri"] = 7 }), connect.CodeConnectorMisconfigured},
