@@ -176,10 +176,13 @@ var errorCode = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,64}$`)
 
 // plainCode keeps what a stranger made up out of the log.
 func plainCode(code string) string {
-	if errorCode.MatchString(code) {
+	switch {
+	case code == "":
+		return "no error code"
+	case errorCode.MatchString(code):
 		return code
 	}
-	return "an error code that is none"
+	return "an error code of other characters than it may have"
 }
 
 func unavailable(cause error) error {
