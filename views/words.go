@@ -159,6 +159,11 @@ var resultWords = map[string]Words{
 }
 
 var pageWords = map[string]Words{
+	"access_denied": {
+		Headline: "You were not signed in",
+		Says:     "Signing in was declined at {provider}. Nothing was changed.",
+		Who:      WhoUser, Next: "Go back to {app} and sign in again.", Again: "Sign in again", Retry: true, Mark: "stop",
+	},
 	"expired": {
 		Headline: "This is no longer valid",
 		Says:     "What you opened works once, and only for a short time. Nothing was changed.",

@@ -192,6 +192,34 @@ var mutations = []mutation{
 	one("a frame's result is shown to every frame of the app", "Security5", "handlers/page_flow.go",
 		"if err != nil || f.User.ID != v.user.ID {", "if err != nil {"),
 
+	// ID tokens.
+	one("an ID token's nonce is not compared", "Security22", "oauth/idtoken.go",
+		`if nonce == "" || k.text("nonce") != nonce {`, `if nonce == "" {`),
+	one("an ID token's audience is not compared", "Security22", "oauth/idtoken.go",
+		`case clientID == "" || !slices.Contains(audience, clientID):`, `case clientID == "":`),
+	one("an ID token's issuer is not compared", "Security22", "oauth/idtoken.go",
+		`case iss == "" || !slices.Contains(issuers, iss):`, `case iss == "" && len(issuers) == 0:`),
+	one("an ID token may be signed with any algorithm", "Security22", "oauth/jws.go",
+		`!known || !slices.Contains(algs, alg) {`, `!known {`),
+	one("an ID token's signature is not checked", "Security22", "oauth/idtoken.go",
+		`if rules.JWKSURL == "" {`, `if rules.JWKSURL != "x" {`),
+	one("an ID token may be missing", "Security22", "oauth/idtoken.go",
+		`if rules.Required {`, `if rules.Required && false {`),
+
+	// The sign-in.
+	one("a sign-in's state is not compared", "Login", "session/login.go",
+		`subtle.ConstantTimeCompare([]byte(q.Get("state")), []byte(a.State)) != 1`, "subtle.ConstantTimeCompare(nil, nil) != 1"),
+	one("a sign-in may be taken for another's session without asking", "Login", "handlers/page_login.go",
+		"if here == nil || here.User.ID == user.ID {", `if here == nil || user.ID != "" {`),
+	one("a sign-in leads anywhere", "Login", "handlers/page_login.go",
+		"if !loginNexts.MatchString(general) || ", "if "),
+	one("a session made by a ticket is a sign-in", "LoginIsProvenByLoginOnly", "connect/start.go",
+		"if b.Login {", `if b.App != "" {`),
+	one("a sign-in does not end without use", "LoginEnds", "connect/connectsession.go",
+		"(!b.Login || now.Before(b.SeenAt.Add(LoginIdle)))", "(!b.Login || !now.IsZero())"),
+	one("a link goes on with consent although more is demanded", "LoginProvesALink", "handlers/page_session.go",
+		"if connect.MustSignIn(app, here, cs.User.ID) {", `if connect.MustSignIn(app, here, cs.User.ID) && app.ID == "" {`),
+
 	// Who calls.
 	one("every scope is good for every call", "Security61", "handlers/api.go",
 		`(need.scope != "" && !caller.Credential.Has(need.scope))`, `(need.scope == "x" && !caller.Credential.Has(need.scope))`),
