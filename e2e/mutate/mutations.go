@@ -212,7 +212,7 @@ var mutations = []mutation{
 	one("a sign-in may be taken for another's session without asking", "Login", "handlers/page_login.go",
 		"if here == nil || here.User.ID == user.ID {", `if here == nil || user.ID != "" {`),
 	one("a sign-in leads anywhere", "Login", "handlers/page_login.go",
-		"if !loginNexts.MatchString(general) || ", "if "),
+		"ok && loginNexts.MatchString(rest) {", `(ok || next != "") && rest != "x" {`),
 	one("a session made by a ticket is a sign-in", "LoginIsProvenByLoginOnly", "connect/start.go",
 		"if b.Login {", `if b.App != "" {`),
 	one("a sign-in does not end without use", "LoginEnds", "connect/connectsession.go",
