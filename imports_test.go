@@ -37,7 +37,7 @@ var homes = map[string][]string{
 	"modernc.org/sqlite":         {"store"},
 	"github.com/pressly/goose":   {"store"},
 	"github.com/a-h/templ":       {"views", "handlers"},
-	"github.com/go-jose/":        {"session", "oauth", "sandbox"},
+	"github.com/go-jose/":        {"session", "oauth"},
 	"github.com/coreos/go-oidc/": {"session"},
 	"go.yaml.in/yaml":            {"config", "provider"},
 	"golang.org/x/oauth2":        {"session"},
