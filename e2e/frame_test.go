@@ -1,12 +1,14 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/network"
 	cdppage "github.com/chromedp/cdproto/page"
@@ -29,11 +31,23 @@ func embed(t *testing.T, query string) framed {
 	b.open(b.demo.app + "/")
 	b.click(`[data-user="dana"]`)
 	b.seesFrame() // or leaving the page would cross with the frame's coming
-	b.open(b.demo.app + "/embed?" + query)
-	b.sees("iframe")
+	framed{tourist: b}.goes(b.demo.app + "/embed?" + query)
 	f := framed{tourist: b}
 	f.frame = f.target("iframe", b.demo.patchbay+"/embed/")
 	return f
+}
+
+// goes leads the tab to a page that holds a frame, and does not wait for the load event:
+// it is the frame's to delay.
+func (b framed) goes(address string) {
+	b.t.Helper()
+	command(b.tab, cdppage.Navigate, cdppage.NavigateParams{URL: address})
+	awaitFor(b.t, patience, "the frame at "+address, func() bool {
+		ctx, cancel := context.WithTimeout(b.ctx, time.Second)
+		defer cancel()
+		there, _ := chromedp.Run(ctx, chromedp.Evaluate[bool](fmt.Sprintf(`location.href == %q && !!document.querySelector("iframe")`, address)))
+		return there
+	})
 }
 
 // target attaches to the newest target of that kind whose address begins so.

@@ -45,7 +45,7 @@ func TestOpenReturnsWhatWasSealed(t *testing.T) {
 	r := ring(t, "k1")
 	for _, plain := range []string{"", "x", strings.Repeat("long ", 1000)} {
 		sealed := seal(t, r, plain)
-		if plain != "" && bytes.Contains(sealed, []byte(plain)) {
+		if len(plain) > 8 && bytes.Contains(sealed, []byte(plain)) { // one byte may well occur by chance
 			t.Error("the record shows what it holds")
 		}
 		got, err := r.Open(place, sealed)
