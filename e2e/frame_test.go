@@ -218,14 +218,16 @@ func TestFrameSandboxLacks(t *testing.T) {
 		},
 		"popups-to-escape-sandbox": func(t *testing.T, b framed) {
 			b.frame.click(card("github", `[data-action="connect"]`))
+			b.wantHeard("flow.started")
+			b.front()
 			b.wantFrameState("github", "waiting")
 			b.frame.click(card("github", "summary"))
 			if words := b.frame.says(card("github", "details.trouble")); !strings.Contains(words, "allow-popups-to-escape-sandbox") {
 				t.Errorf("the panel says %q", words)
 			}
 			b.frame.click(card("github", `[data-action="cancel"]`))
-			b.wantFrameState("github", "not_connected")
 			b.wantHeard("error")
+			b.wantFrameState("github", "not_connected")
 		},
 	} {
 		t.Run(lacks, func(t *testing.T) {
