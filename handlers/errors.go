@@ -166,6 +166,9 @@ func (s *Server) logError(c echo.Context, status int, e *connect.Error, err erro
 		level = slog.LevelInfo
 	}
 	ctx := c.Request().Context()
+	if errors.Is(ctx.Err(), context.Canceled) {
+		level = slog.LevelDebug // the caller has gone: a page that was left, and nobody's fault
+	}
 	s.Log.LogAttrs(ctx, level, "refused", slog.String("code", string(e.Code)), slog.Int("status", status),
 		slog.String("route", c.Path()), slog.String("error", err.Error()), slog.String("trace", connect.Trace(ctx)))
 }
