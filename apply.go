@@ -18,7 +18,7 @@ func runApply(ctx context.Context, p *program, args []string) error {
 	dryRun := fs.Bool("dry-run", false, "print the plan and change nothing")
 	prune := fs.Bool("prune", false, "also remove connectors that have connections; these are ended and revoked")
 	reader := p.settings(fs, config.Requires(config.Keys),
-		config.Takes(config.Database, config.OutboundAllow, config.LogLevel, config.LogFormat))
+		config.Takes(config.Database, config.Providers, config.OutboundAllow, config.LogLevel, config.LogFormat))
 	if err := p.parse(fs, args); err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ func runServe(ctx context.Context, p *program, args []string) error {
 	fs := p.flags("serve", "Runs the server. It speaks plain HTTP: put a proxy with TLS in front of it.")
 	reader := p.settings(fs,
 		config.Requires(config.PublicURL, config.Keys),
-		config.Takes(config.Listen, config.Database, config.AppsFile, config.StateDir, config.TrustedProxies,
+		config.Takes(config.Listen, config.Database, config.AppsFile, config.Providers, config.StateDir, config.TrustedProxies,
 			config.OutboundAllow, config.RateLimit, config.LogLevel, config.LogFormat))
 	if err := p.parse(fs, args); err != nil {
 		return err

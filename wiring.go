@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -37,11 +38,12 @@ func build(ctx context.Context, s *config.Settings, log *slog.Logger) (*house, e
 	if err != nil {
 		return nil, err
 	}
-	catalog, err := provider.Embedded()
+	outbound, err := oauth.NewHTTPClient(s.OutboundAllow)
 	if err != nil {
 		return nil, err
 	}
-	outbound, err := oauth.NewHTTPClient(s.OutboundAllow)
+	client := &oauth.Client{HTTP: outbound}
+	catalog, err := readCatalog(ctx, s, client)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +54,7 @@ func build(ctx context.Context, s *config.Settings, log *slog.Logger) (*house, e
 	if err := checkKeys(ctx, db, ring); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	h := &house{log: log, store: db, ring: ring, catalog: catalog, oauth: &oauth.Client{HTTP: outbound}}
+	h := &house{log: log, store: db, ring: ring, catalog: catalog, oauth: client}
 	h.service = &connect.Service{
 		Store: db, Sealer: ring, Catalog: catalog, OAuth: h.oauth, Emit: events.Log(log),
 	}
@@ -60,6 +62,25 @@ func build(ctx context.Context, s *config.Settings, log *slog.Logger) (*house, e
 		h.service.PublicURL = s.PublicURL.String()
 	}
 	return h, nil
+}
+
+// readCatalog reads the catalogue and the operator's own provider files.
+func readCatalog(ctx context.Context, s *config.Settings, client *oauth.Client) (*provider.Catalog, error) {
+	if s.Providers == "" {
+		return provider.Embedded()
+	}
+	if info, err := os.Stat(s.Providers); err != nil {
+		return nil, fmt.Errorf("%s: %w", config.Providers.Env(), err)
+	} else if !info.IsDir() {
+		return nil, fmt.Errorf("%s: %s is not a directory: name the one that holds the provider files", config.Providers.Env(), s.Providers)
+	}
+	catalog, err := provider.WithOwn(os.DirFS(s.Providers), func(issuer string) (map[string]any, error) {
+		return client.Metadata(ctx, issuer)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s=%s:\n%w", config.Providers.Env(), s.Providers, err)
+	}
+	return catalog, nil
 }
 
 func (h *house) close() error { return h.store.Close() }
@@ -155,6 +176,11 @@ func (c checker) CheckParams(typ string, params map[string]string) error {
 		return nil
 	}
 	return e.CheckParams(params)
+}
+
+func (c checker) NeedsSecret(typ string) bool {
+	e, ok := c.catalog.Entry(typ)
+	return !ok || !e.Client.Public && e.Client.Auth != "none"
 }
 
 // wanted turns an apps file into what connect keeps.

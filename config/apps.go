@@ -24,6 +24,9 @@ type Checker interface {
 	// CheckParams checks the params of a connector of a known type. Each of the
 	// errors it joins is reported as one problem.
 	CheckParams(typ string, params map[string]string) error
+	// NeedsSecret reports whether the provider of a known type registers no clients
+	// without a secret.
+	NeedsSecret(typ string) bool
 }
 
 // Apps is the content of an apps file.

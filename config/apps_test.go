@@ -31,6 +31,8 @@ func (catalogue) KnownType(typ string) (string, bool) {
 	return "", false
 }
 
+func (catalogue) NeedsSecret(typ string) bool { return typ != "gitlab" }
+
 func (catalogue) CheckParams(typ string, params map[string]string) error {
 	var problems []error
 	for name := range params {

@@ -37,18 +37,18 @@ func (d *decoder) connectors(n *yaml.Node) (list []Connector) {
 
 func (d *decoder) connector(o object) Connector {
 	c := Connector{
-		Pos:           d.pos(o.node),
-		ID:            d.id(o.need("id", "give a short name, like cal")),
-		Type:          d.integrationType(o.need("type", "name an integration type, like googlecalendar")),
-		Mode:          cmp.Or(d.oneOf(o.get("mode"), "user", "shared"), "user"),
-		Name:          d.label(o.get("name"), 80),
-		Description:   d.label(o.get("description"), 300),
-		ClientID:      d.plain(o.need("client_id", "copy it from the provider's page about your OAuth client"), 1000),
-		ClientSecrets: d.clientSecrets(o),
-		Scopes:        d.scopes(o.get("scopes")),
-		Params:        d.params(o.get("params")),
-		Endpoints:     d.endpoints(o.get("endpoints")),
+		Pos:         d.pos(o.node),
+		ID:          d.id(o.need("id", "give a short name, like cal")),
+		Type:        d.integrationType(o.need("type", "name an integration type, like googlecalendar")),
+		Mode:        cmp.Or(d.oneOf(o.get("mode"), "user", "shared"), "user"),
+		Name:        d.label(o.get("name"), 80),
+		Description: d.label(o.get("description"), 300),
+		ClientID:    d.plain(o.need("client_id", "copy it from the provider's page about your OAuth client"), 1000),
+		Scopes:      d.scopes(o.get("scopes")),
+		Params:      d.params(o.get("params")),
+		Endpoints:   d.endpoints(o.get("endpoints")),
 	}
+	c.ClientSecrets = d.clientSecrets(o, c.Type)
 	if c.Type != "" {
 		at := o.get("params")
 		if at == nil {
@@ -76,10 +76,12 @@ func (d *decoder) integrationType(n *yaml.Node) string {
 	return s.text
 }
 
-// clientSecrets reads client_secret, or client_secrets, newest first.
-func (d *decoder) clientSecrets(o object) (secrets []vault.Secret) {
+// clientSecrets reads client_secret, or client_secrets, newest first. A type whose
+// provider also registers clients without one may have none.
+func (d *decoder) clientSecrets(o object, typ string) (secrets []vault.Secret) {
 	one, many := o.get("client_secret"), o.get("client_secrets")
 	switch {
+	case o.node != nil && one == nil && many == nil && !d.check.NeedsSecret(typ):
 	case o.node != nil && one == nil && many == nil:
 		d.report(o.node, "a connector needs client_secret: copy it from the provider's page about your OAuth client")
 	case one != nil && many != nil:

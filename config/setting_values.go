@@ -34,6 +34,7 @@ var table = []row{
 	{Database, "database", true, "sqlite:patchbay.db", "where to keep everything, as `sqlite:PATH`", "give sqlite:PATH, like sqlite:patchbay.db", readDatabase},
 	{Keys, "", true, "", "encryption keys, id:base64 each, newest first; PATCHBAY_KEYS_FILE names a file with them", "make a key with `patchbay keys new` and put its line here, or into a file that PATCHBAY_KEYS_FILE names", readKeys},
 	{AppsFile, "apps", false, "", "apps `file` to apply at start", "name an apps file, like apps.yaml", readAppsFile},
+	{Providers, "providers", false, "", "`directory` of the operator's own provider files", "name a directory", readProviders},
 	{StateDir, "state-dir", false, "", "`directory` of the refresh spool; default: the SQLite file's", "name a directory", readStateDir},
 	{TrustedProxies, "trusted-proxies", false, "", "`CIDRs` whose X-Forwarded-For is believed", "list CIDRs, like 10.0.0.0/8", readTrustedProxies},
 	{OutboundAllow, "outbound-allow", false, "", "`host:port` list that outbound calls may reach though not public and https", "list host:port, like gitlab.internal:443", readOutboundAllow},
@@ -87,6 +88,8 @@ func readKeys(s *Settings, value string) string {
 }
 
 func readAppsFile(s *Settings, value string) string { s.AppsFile = value; return "" }
+
+func readProviders(s *Settings, value string) string { s.Providers = value; return "" }
 
 func readStateDir(s *Settings, value string) string { s.StateDir = value; return "" }
 

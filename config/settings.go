@@ -22,6 +22,7 @@ type Settings struct {
 	Database       string   // path of the SQLite file
 	Keys           vault.Secret
 	AppsFile       string // "" for none
+	Providers      string // directory of the operator's own provider files, "" for none
 	StateDir       string
 	TrustedProxies []netip.Prefix
 	OutboundAllow  []string // host:port, lower case
@@ -40,6 +41,7 @@ const (
 	Database       Setting = "DATABASE"
 	Keys           Setting = "KEYS"
 	AppsFile       Setting = "APPS"
+	Providers      Setting = "PROVIDERS"
 	StateDir       Setting = "STATE_DIR"
 	TrustedProxies Setting = "TRUSTED_PROXIES"
 	OutboundAllow  Setting = "OUTBOUND_ALLOW"

@@ -35,7 +35,7 @@ func (s *Service) finish(ctx context.Context, f Flow, sec flowSecrets) (Flow, er
 	if err != nil {
 		return s.failed(ctx, f, err)
 	}
-	account, err := s.OAuth.Account(ctx, reg, tokens)
+	account, err := s.OAuth.Account(ctx, reg, &tokens)
 	if err != nil {
 		s.drop(ctx, &f, c, reg, tokens, Account{})
 		return s.failed(ctx, f, err)

@@ -72,6 +72,9 @@ func (s *Service) due(c *Connection, margin time.Duration) bool {
 	if c.ExpiresAt.IsZero() {
 		return false
 	}
+	if e, ok := s.Catalog.Entry(c.Type); ok {
+		margin = max(margin, e.Refresh.Ahead)
+	}
 	left, life := c.ExpiresAt.Sub(s.now()), c.ExpiresAt.Sub(c.ObtainedAt)
 	if life <= margin {
 		return left < life/10

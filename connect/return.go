@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"time"
 	"unicode/utf8"
@@ -135,6 +136,7 @@ func (s *Service) takeAnswer(ctx context.Context, f *Flow, query url.Values) (Re
 	if err != nil {
 		return Returned{}, false, err
 	}
+	query = answerIn(reg.Entry, query)
 	status, code := StatusFailed, Code("")
 	switch {
 	case reg.Entry.CheckIssuer(c.Endpoints, reg.Endpoints, query["iss"]) != nil:
@@ -189,6 +191,21 @@ func wellFormed(q url.Values) bool {
 		return false
 	}
 	return utf8.ValidString(code)
+}
+
+// answerIn is a callback in which "code" is what this provider has exchanged, whatever
+// it calls it.
+func answerIn(e *provider.Entry, q url.Values) url.Values {
+	if e.Authorize.CodeParam == "code" {
+		return q
+	}
+	q = maps.Clone(q)
+	delete(q, "code")
+	if found, has := q[e.Authorize.CodeParam]; has {
+		q["code"] = found
+		delete(q, e.Authorize.CodeParam)
+	}
+	return q
 }
 
 // answerOutcome says what an error at the callback means (RFC 6749 section 4.1.2.1,

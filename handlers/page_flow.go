@@ -267,7 +267,7 @@ func (s *Server) outcome(f *connect.Flow, k *connect.Connector) views.ResultPage
 	p.Connector.Abilities = nil
 	if f.Status == connect.StatusConnected {
 		p.Abilities = s.abilities(k, f.Detail.Scopes)
-		p.Missing = s.abilities(k, f.Detail.Missing)
+		p.Missing = s.inWords(k, f.Detail.Missing)
 	}
 	for i := range p.Connector.Params {
 		if v, ok := f.Params[p.Connector.Params[i].Name]; ok {

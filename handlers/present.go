@@ -96,7 +96,7 @@ func (s *Server) connectorNow(k *connect.Connector, conn *connect.Connection, wa
 		v.Connected = true
 		v.State = string(conn.Status)
 		v.Account = conn.Account.Label()
-		v.Missing = s.abilities(k, conn.Missing)
+		v.Missing = s.inWords(k, conn.Missing)
 		for i := range v.Params {
 			if value, ok := conn.Params[v.Params[i].Name]; ok {
 				v.Params[i].Value = value
@@ -109,9 +109,18 @@ func (s *Server) connectorNow(k *connect.Connector, conn *connect.Connection, wa
 	return v
 }
 
-// abilities says in words what scopes allow; a scope that the catalogue does not know
-// is shown as it is.
+// abilities says in words what a token with these scopes allows.
 func (s *Server) abilities(k *connect.Connector, scopes []string) []string {
+	words := s.inWords(k, scopes)
+	if e, err := s.Service.Entry(k); err == nil {
+		words = append(slices.Clone(e.Scopes.Abilities), words...)
+	}
+	return words
+}
+
+// inWords says in words what scopes allow; a scope that the catalogue does not know
+// is shown as it is.
+func (s *Server) inWords(k *connect.Connector, scopes []string) []string {
 	e, err := s.Service.Entry(k)
 	var words []string
 	for _, scope := range scopes {

@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -19,31 +20,74 @@ type Account struct {
 	Email string // "" when unknown
 }
 
-// Account asks the provider whose account it is. Further calls that the entry lists
-// may fail without consequence. A connector without an address for it (see
-// [provider.Entry.Resolve]) has an empty Account and no error. The error is an *Error;
-// a refused token is [GrantDead].
-func (c *Client) Account(ctx context.Context, r Registration, t Tokens) (Account, error) {
+// Account asks the provider whose account it is, and adds to t.ConnectionConfig what
+// only that answer tells. Further calls that the entry lists may fail without
+// consequence. A connector without a way to ask (see [provider.Entry.Resolve]) has an
+// empty Account and no error. The error is an *Error; a refused token is [GrantDead].
+func (c *Client) Account(ctx context.Context, r Registration, t *Tokens) (Account, error) {
 	e := r.Entry
-	if r.Endpoints.Userinfo == "" {
-		return Account{}, nil
+	if q, has := quirkOf(e); has && q.complete != nil {
+		if err := q.complete(c, ctx, r, t); err != nil {
+			return Account{}, err
+		}
 	}
-	value, err := c.ask(ctx, r, t, e.Account.Method, r.Endpoints.Userinfo)
-	if err != nil {
+	value, asked, err := c.accountAnswer(ctx, r, *t)
+	if err != nil || !asked {
 		return Account{}, err
 	}
+	config, err := readConfig(e, true, func(v *provider.ConfigValue) string { return text(lookup(value, v.At)) }, "account")
+	if err != nil {
+		return Account{}, &Error{Op: "account", Class: ProviderFault, Status: 200, Sent: true, cause: err}
+	}
+	t.addConfig(config)
 	account := Account{
-		ID:    expand(e.Account.ID, value),
-		Name:  cleanName(expand(e.Account.Name, value)),
-		Email: cleanEmail(expand(e.Account.Email, value)),
+		ID:    expand(e.Account.ID, value, t.ConnectionConfig),
+		Name:  cleanName(expand(e.Account.Name, value, t.ConnectionConfig)),
+		Email: cleanEmail(expand(e.Account.Email, value, t.ConnectionConfig)),
 	}
 	if account.ID == "" || len(account.ID) > 255 || strings.ContainsFunc(account.ID, unicode.IsControl) {
 		return Account{}, &Error{Op: "account", Class: ProviderFault, Status: 200, Sent: true, reason: "the answer does not say whose account it is"}
 	}
 	for _, more := range e.Account.More {
-		c.improve(ctx, r, t, more, value, &account)
+		c.improve(ctx, r, *t, more, value, &account)
 	}
 	return account, nil
+}
+
+// addConfig adds values to those of the token answer.
+func (t *Tokens) addConfig(config map[string]string) {
+	if t.ConnectionConfig == nil && len(config) > 0 {
+		t.ConnectionConfig = map[string]string{}
+	}
+	maps.Copy(t.ConnectionConfig, config)
+}
+
+// accountAnswer gets what says whose account it is; false: there is no way to ask.
+func (c *Client) accountAnswer(ctx context.Context, r Registration, t Tokens) (any, bool, error) {
+	how := &r.Entry.Account
+	if how.From == "id_token" && r.Endpoints.Userinfo == "" {
+		if !t.hasIDToken && r.Entry.IDTokenOptional(r.Params, r.Overrides) {
+			return nil, false, nil
+		}
+		claims, err := c.accountClaims(r, t)
+		return claims, err == nil, err
+	}
+	if r.Endpoints.Userinfo == "" {
+		return nil, false, nil
+	}
+	address, err := provider.FillConfig(r.Endpoints.Userinfo, t.ConnectionConfig)
+	if err == nil {
+		address, err = provider.AddQuery(address, how.Query)
+	}
+	if err != nil {
+		return nil, false, &Error{Op: "account", Class: ProviderFault, Sent: true, cause: err}
+	}
+	var body []byte
+	if how.Body != "" {
+		body = []byte(how.Body)
+	}
+	value, err := c.ask(ctx, r, t, how.Method, address, body)
+	return value, err == nil, err
 }
 
 // improve makes one further call. It goes below the API's address only; where who-am-I
@@ -60,25 +104,32 @@ func (c *Client) improve(ctx context.Context, r Registration, t Tokens, more pro
 	if !ok {
 		return
 	}
-	value, err := c.ask(ctx, r, t, "GET", below(r.Endpoints.API, path))
+	base, err := provider.FillConfig(r.Endpoints.API, t.ConnectionConfig)
+	if err != nil {
+		return
+	}
+	value, err := c.ask(ctx, r, t, "GET", below(base, path), nil)
 	if err != nil {
 		return
 	}
 	if len(more.Where) > 0 {
 		value = pick(value, more.Where)
 	}
-	if name := cleanName(expand(more.Name, value)); name != "" {
+	if name := cleanName(expand(more.Name, value, t.ConnectionConfig)); name != "" {
 		account.Name = name
 	}
-	if email := cleanEmail(expand(more.Email, value)); email != "" {
+	if email := cleanEmail(expand(more.Email, value, t.ConnectionConfig)); email != "" {
 		account.Email = email
 	}
 }
 
-func (c *Client) ask(ctx context.Context, r Registration, t Tokens, method, address string) (any, error) {
+func (c *Client) ask(ctx context.Context, r Registration, t Tokens, method, address string, body []byte) (any, error) {
 	header := headers(r.Entry.Account.Headers)
+	if body != nil {
+		header.Set("Content-Type", "application/json")
+	}
 	header.Set("Authorization", "Bearer "+t.AccessToken.Reveal())
-	a, err := c.send(ctx, call{"account", method, address, header, nil})
+	a, err := c.send(ctx, call{"account", method, address, header, body})
 	if err != nil {
 		return nil, err
 	}
@@ -96,11 +147,15 @@ func (c *Client) ask(ctx context.Context, r Registration, t Tokens, method, addr
 var part = regexp.MustCompile(`\{([^{}]+)\}`)
 
 // expand returns the first template of which every {path} has a value.
-func expand(templates []string, value any) string {
+func expand(templates []string, value any, config map[string]string) string {
 	for _, template := range templates {
 		whole := true
 		filled := part.ReplaceAllStringFunc(template, func(m string) string {
-			v := strings.TrimSpace(text(lookup(value, m[1:len(m)-1])))
+			path := m[1 : len(m)-1]
+			v := strings.TrimSpace(text(lookup(value, path)))
+			if name, is := strings.CutPrefix(path, "config."); is {
+				v = config[name]
+			}
 			whole = whole && v != ""
 			return v
 		})

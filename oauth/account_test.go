@@ -54,7 +54,7 @@ func TestAccount(t *testing.T) {
 			for path, body := range tc.answers {
 				f.on("/"+tc.typ+"/"+path, 200, body)
 			}
-			got, err := client(t, f).Account(ctx, f.at(t, entry(t, tc.typ)), tc.tokens)
+			got, err := client(t, f).accountOf(ctx, f.at(t, entry(t, tc.typ)), tc.tokens)
 			if err != nil || got != tc.want || len(f.calls()) != tc.calls {
 				t.Errorf("got %+v, %v after %d calls", got, err, len(f.calls()))
 			}
@@ -89,7 +89,7 @@ func TestAccountNeverAsksTheRealProviderWithASandboxToken(t *testing.T) {
 		}
 		c := client(t, f)
 		c.HTTP.Transport = only(t, f, c.HTTP.Transport)
-		got, err := c.Account(ctx, Registration{Entry: e, Endpoints: resolved, Overrides: over}, granted("user:email"))
+		got, err := c.accountOf(ctx, Registration{Entry: e, Endpoints: resolved, Overrides: over}, granted("user:email"))
 		if err != nil || got.ID != "583231" {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
@@ -102,7 +102,7 @@ func TestAccountNeverAsksTheRealProviderWithASandboxToken(t *testing.T) {
 	c := client(t, f)
 	c.HTTP.Transport = only(t, f, c.HTTP.Transport)
 	r := Registration{Entry: e, Endpoints: resolved, Overrides: over, ClientID: "client-1", ClientSecrets: secrets("s")}
-	if got, err := c.Account(ctx, r, granted("user:email")); err != nil || got != (Account{}) {
+	if got, err := c.accountOf(ctx, r, granted("user:email")); err != nil || got != (Account{}) {
 		t.Errorf("token alone: %+v, %v", got, err)
 	}
 	if got := c.Revoke(ctx, r, granted()); got != RevokedUnsupported {
@@ -133,7 +133,7 @@ func TestAccountErrors(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t)
 			f.on("/"+tc.typ+"/userinfo", tc.status, tc.body)
-			got, err := client(t, f).Account(ctx, f.at(t, entry(t, tc.typ)), granted())
+			got, err := client(t, f).accountOf(ctx, f.at(t, entry(t, tc.typ)), granted())
 			if ClassOf(err) != tc.class || got != (Account{}) {
 				t.Errorf("%+v, %v", got, err)
 			}
@@ -149,10 +149,10 @@ func TestAccountTextIsMadeFitToShow(t *testing.T) {
 		`{"sub":"1","name":"  Da\u202ena\r\nDoe\u0000 ","email":"dana@acme.example\r\nBcc: all"}`,
 		`{"sub":"1","name":"`+strings.Repeat("ü", 500)+`","email":"not an address"}`)
 	r, c := f.at(t, entry(t, "googlecalendar")), client(t, f)
-	if got, err := c.Account(ctx, r, granted()); err != nil || got != (Account{"1", "Dana  Doe", ""}) {
+	if got, err := c.accountOf(ctx, r, granted()); err != nil || got != (Account{"1", "Dana  Doe", ""}) {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if got, err := c.Account(ctx, r, granted()); err != nil || got != (Account{"1", strings.Repeat("ü", 200), ""}) {
+	if got, err := c.accountOf(ctx, r, granted()); err != nil || got != (Account{"1", strings.Repeat("ü", 200), ""}) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }

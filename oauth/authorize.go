@@ -57,11 +57,17 @@ func (c *Client) AuthorizeURL(r Registration, q AuthorizeRequest) (string, error
 			return "", err
 		}
 	}
+	if quirk, has := quirkOf(e); has && quirk.authorize != nil {
+		if err := quirk.authorize(r, q, params); err != nil {
+			return "", err
+		}
+		return withParams(u, params), nil
+	}
 	params["response_type"] = "code"
 	params[e.Client.IDParam] = r.ClientID
 	params["redirect_uri"] = r.RedirectURI
 	params["state"] = q.State
-	if len(q.Scopes) > 0 {
+	if len(q.Scopes) > 0 && !e.Scopes.Fixed {
 		params[e.Scopes.Param] = strings.Join(q.Scopes, e.Scopes.Separator)
 	}
 	if e.UsesPKCE() {
@@ -78,11 +84,16 @@ func (c *Client) AuthorizeURL(r Registration, q AuthorizeRequest) (string, error
 		}
 		params["nonce"] = q.Nonce
 	}
-	query := u.Query() // of an override that has one
+	return withParams(u, params), nil
+}
+
+// withParams adds parameters to an address, which may have some by an override.
+func withParams(u *url.URL, params map[string]string) string {
+	query := u.Query()
 	for name, value := range params {
 		query.Set(name, value)
 	}
 	// %20 is understood by everyone, + for a space is not.
 	u.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20")
-	return u.String(), nil
+	return u.String()
 }

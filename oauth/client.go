@@ -141,6 +141,9 @@ func withoutAddress(err error) error {
 func (a answer) failed(op string, entry *provider.Entry, code string) *Error {
 	e := &Error{Op: op, Code: cleanCode(code), Status: a.status, RetryAfter: a.retryAfter, Sent: true}
 	e.Class, e.badClient = classify(entry, a.status, e.Code)
+	if op == "refresh" && e.Class != Throttled && e.Class != Transient && slices.Contains(entry.Refresh.DeadCodes, e.Code) {
+		e.Class, e.badClient = GrantDead, false
+	}
 	switch {
 	case a.ok() && e.Code == "":
 		e.reason = "the provider reports an error under a status of success"
@@ -184,10 +187,19 @@ func errorIn(entry *provider.Entry, value any) (code string, bad bool) {
 	return "", bad
 }
 
-// withClient calls try with each client secret until one is not refused.
+// clientStyle is how this registration proves itself at the token endpoint.
+func clientStyle(r Registration) string {
+	if r.Entry.Client.Public && len(r.ClientSecrets) == 0 {
+		return "none"
+	}
+	return r.Entry.Client.Auth
+}
+
+// withClient calls try with each client secret until one is not refused. Style
+// "filled" is a secret that the entry puts into a header or a field itself.
 func (c *Client) withClient(op string, r Registration, style string, try func(secret vault.Secret) error) error {
 	secrets := r.ClientSecrets
-	if style != "basic" && style != "post" {
+	if style != "basic" && style != "post" && style != "filled" {
 		secrets = []vault.Secret{{}}
 	}
 	if len(secrets) == 0 {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,7 +30,7 @@ const (
 // Error is what every call to a provider fails with. Neither its text nor its fields
 // hold a secret, a body or an address with a query.
 type Error struct {
-	Op         string // "exchange", "refresh", "account", "id_token", "key_set", "revoke", "callback"
+	Op         string // "exchange", "refresh", "account", "id_token", "key_set", "metadata", "revoke", "callback"
 	Class      Class
 	Code       string        // the provider's error code if it is [a-zA-Z0-9_.-]{1,64}, else ""
 	Status     int           // HTTP status; 0 without an answer
@@ -112,6 +113,9 @@ func classify(entry *provider.Entry, status int, code string) (class Class, badC
 	fault, known := entry.Errors.Codes[code]
 	if !known {
 		fault, known = standardCodes[code]
+	}
+	if !known {
+		fault, known = entry.Errors.Statuses[strconv.Itoa(status)]
 	}
 	switch {
 	case status == 429, fault == provider.Throttled:

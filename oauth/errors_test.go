@@ -148,7 +148,7 @@ func TestErrorsKeepSecretsToThemselves(t *testing.T) {
 	all = append(all, err)
 	_, err = c.Refresh(ctx, r, tokens.RefreshToken, nil)
 	all = append(all, err)
-	_, err = c.Account(ctx, r, tokens)
+	_, err = c.accountOf(ctx, r, tokens)
 	all = append(all, err)
 	_, err = c.RevokeDetail(ctx, r, tokens)
 	all = append(all, err)

@@ -189,3 +189,8 @@ func oauthError(t *testing.T, err error) *Error {
 	}
 	return e
 }
+
+// accountOf is Account for tokens that nobody looks at afterwards.
+func (c *Client) accountOf(ctx context.Context, r Registration, t Tokens) (Account, error) {
+	return c.Account(ctx, r, &t)
+}

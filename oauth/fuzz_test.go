@@ -37,7 +37,7 @@ func FuzzTokenAnswer(f *testing.F) {
 			if code, _ := errorIn(e, value); len(cleanCode(code)) > 64 {
 				t.Errorf("code %q", code)
 			}
-			got, err := readTokens(e, value, now, url.Values{})
+			got, err := readTokens(e, nil, value, now, url.Values{})
 			if err != nil {
 				continue
 			}

@@ -191,7 +191,7 @@ func TestSecurity70_RedirectsAreNotFollowed(t *testing.T) {
 		if _, err := c.Refresh(ctx, r, refresh, nil); ClassOf(err) != ProviderFault {
 			t.Errorf("%d, refresh: %v", status, err)
 		}
-		if _, err := c.Account(ctx, r, granted()); ClassOf(err) != ProviderFault {
+		if _, err := c.accountOf(ctx, r, granted()); ClassOf(err) != ProviderFault {
 			t.Errorf("%d, account: %v", status, err)
 		}
 		if got := c.Revoke(ctx, r, granted()); got != RevokedUnknown {

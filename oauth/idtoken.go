@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -67,7 +68,7 @@ func (k *idToken) checkParties(issuers []string, clientID string) error {
 	iss, audience := k.text("iss"), k.audience()
 	azp, hasAZP := k.claims["azp"]
 	switch {
-	case iss == "" || !slices.Contains(issuers, iss):
+	case iss == "" || !slices.ContainsFunc(issuers, func(want string) bool { return k.named(want) == iss }):
 		return fmt.Errorf("its iss is not %s", strings.Join(issuers, " or "))
 	case clientID == "" || !slices.Contains(audience, clientID):
 		return errors.New("its aud does not name this client")
@@ -75,6 +76,41 @@ func (k *idToken) checkParties(issuers []string, clientID string) error {
 		return errors.New("its azp does not name this client")
 	}
 	return nil
+}
+
+var tenantID = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+
+// named is an expected issuer with the tenant that the token names in the place where
+// the entry has one; "" when it names none.
+func (k *idToken) named(issuer string) string {
+	if !strings.Contains(issuer, provider.TenantClaim) {
+		return issuer
+	}
+	tid := k.text("tid")
+	if !tenantID.MatchString(tid) {
+		return ""
+	}
+	return strings.ReplaceAll(issuer, provider.TenantClaim, tid)
+}
+
+// accountClaims returns the claims of the ID token that came with t, for an entry that
+// reads the account from it. It is for this client and alive; where the entry knows
+// the issuer, [Client.CheckIDToken] says the rest.
+func (c *Client) accountClaims(r Registration, t Tokens) (any, error) {
+	if !t.hasIDToken {
+		return nil, refusedIDToken(errors.New("the account is read from it and the answer holds none"))
+	}
+	token, err := parseIDToken(t.idToken.Reveal(), r.Entry.OpenID.Algs)
+	if err != nil {
+		return nil, refusedIDToken(err)
+	}
+	if r.ClientID == "" || !slices.Contains(token.audience(), r.ClientID) {
+		return nil, refusedIDToken(errors.New("its aud does not name this client"))
+	}
+	if err := token.checkTimes(c.now()); err != nil {
+		return nil, refusedIDToken(err)
+	}
+	return map[string]any(token.claims), nil
 }
 
 // checkTimes is items 9 and 10, and nbf (RFC 7519 4.1.5).

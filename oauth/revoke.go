@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -39,25 +40,54 @@ func (c *Client) RevokeDetail(ctx context.Context, r Registration, t Tokens) (Re
 		return RevokedUnsupported, nil
 	}
 	outcome := RevokedUnknown
-	err := c.withClient("revoke", r, how.Auth, func(secret vault.Secret) error {
+	err := c.withClient("revoke", r, revokeStyle(how), func(secret vault.Secret) error {
 		var err error
-		outcome, err = c.revokeOnce(ctx, r, token, secret)
+		outcome, err = c.revokeOnce(ctx, r, t, token, secret)
 		return err
 	})
+	if outcome == RevokedYes && how.Unproven {
+		outcome = RevokedUnknown
+	}
 	return outcome, err
 }
 
-func (c *Client) revokeOnce(ctx context.Context, r Registration, token, secret vault.Secret) (Revoked, error) {
+// revokeStyle is how the client proves itself: as Auth says, or "filled" when the
+// secret stands in a header or a field.
+func revokeStyle(how *provider.Revoke) string {
+	for _, values := range []map[string]string{how.Fields, how.Headers} {
+		for _, value := range values {
+			if strings.Contains(value, "{client_secret}") {
+				return "filled"
+			}
+		}
+	}
+	return how.Auth
+}
+
+func (c *Client) revokeOnce(ctx context.Context, r Registration, t Tokens, token, secret vault.Secret) (Revoked, error) {
 	how := &r.Entry.Revoke
-	header, fields := headers(how.Headers), map[string]string{}
+	fill := []string{"{token}", token.Reveal(), "{client_id}", r.ClientID, "{client_secret}", secret.Reveal()}
+	for name, value := range t.ConnectionConfig {
+		fill = append(fill, "{config."+name+"}", value)
+	}
+	filler := strings.NewReplacer(fill...)
+	header, fields := http.Header{}, map[string]string{}
+	for name, value := range how.Headers {
+		header.Set(name, filler.Replace(value))
+	}
 	for name, value := range how.Fields {
-		fields[name] = strings.ReplaceAll(value, "{token}", token.Reveal())
+		if fields[name] = filler.Replace(value); strings.Contains(fields[name], "{config.") {
+			return RevokedUnknown, &Error{Op: "revoke", Class: ProviderFault, reason: "the connection lacks what the provider wants to know it by"}
+		}
 	}
 	authenticate(r, how.Auth, secret, header, fields)
 	if how.Auth == "bearer" {
 		header.Set("Authorization", "Bearer "+token.Reveal())
 	}
-	address := strings.ReplaceAll(r.Endpoints.Revoke, "{client_id}", url.PathEscape(r.ClientID))
+	address, err := provider.FillConfig(strings.ReplaceAll(r.Endpoints.Revoke, "{client_id}", url.PathEscape(r.ClientID)), t.ConnectionConfig)
+	if err != nil {
+		return RevokedUnknown, &Error{Op: "revoke", Class: ProviderFault, cause: err}
+	}
 	a, err := c.send(ctx, call{"revoke", how.Method, address, header, encode(how.Body, fields, header)})
 	if err != nil {
 		return RevokedUnknown, err
@@ -68,7 +98,7 @@ func (c *Client) revokeOnce(ctx context.Context, r Registration, token, secret v
 	if outcome == RevokedYes {
 		return outcome, nil
 	}
-	failure.badClient = failure.badClient || a.status == 401 && (how.Auth == "basic" || how.Auth == "post")
+	failure.badClient = failure.badClient || a.status == 401 && slices.Contains([]string{"basic", "post", "filled"}, revokeStyle(how))
 	return outcome, failure
 }
 

@@ -42,6 +42,9 @@ type Tokens struct {
 // The code is sent once, again only with an older client secret after the provider
 // refused the client. The error is an *Error.
 func (c *Client) Exchange(ctx context.Context, r Registration, code, verifier vault.Secret, callback url.Values) (Tokens, error) {
+	if q, has := quirkOf(r.Entry); has && q.exchange != nil {
+		return q.exchange(c, ctx, r, code, callback)
+	}
 	fields := map[string]string{}
 	if err := fillParams(r, r.Entry.Token.Params, fields); err != nil {
 		return Tokens{}, &Error{Op: "exchange", Class: ConnectorFault, reason: "a param does not fit", cause: err}
@@ -58,7 +61,11 @@ func (c *Client) Exchange(ctx context.Context, r Registration, code, verifier va
 	if callback == nil {
 		callback = url.Values{}
 	}
-	return c.token(ctx, "exchange", r, r.Endpoints.Token, fields, callback)
+	tokens, err := c.token(ctx, "exchange", r, r.Endpoints.Token, fields, callback)
+	if q, has := quirkOf(r.Entry); err == nil && has && q.upgrade != nil {
+		return q.upgrade(c, ctx, r, tokens)
+	}
+	return tokens, err
 }
 
 // Refresh trades a refresh token for a new access token (RFC 6749 6). scopes are sent
@@ -71,12 +78,18 @@ func (c *Client) Refresh(ctx context.Context, r Registration, refresh vault.Secr
 	if refresh.IsZero() {
 		return Tokens{}, &Error{Op: "refresh", Class: GrantDead, reason: "there is no refresh token"}
 	}
+	if q, has := quirkOf(r.Entry); has && q.refresh != nil {
+		return q.refresh(c, ctx, r, refresh)
+	}
 	fields := map[string]string{}
 	if err := fillParams(r, r.Entry.Token.RefreshParams, fields); err != nil {
 		return Tokens{}, &Error{Op: "refresh", Class: ConnectorFault, reason: "a param does not fit", cause: err}
 	}
 	fields["grant_type"] = "refresh_token"
 	fields["refresh_token"] = refresh.Reveal()
+	if r.Entry.Token.RefreshRedirect {
+		fields["redirect_uri"] = r.RedirectURI
+	}
 	if r.Entry.Token.RefreshScope && len(scopes) > 0 {
 		fields[r.Entry.Scopes.Param] = strings.Join(scopes, r.Entry.Scopes.Separator)
 	}
@@ -89,26 +102,30 @@ func (c *Client) token(ctx context.Context, op string, r Registration, address s
 	if address == "" {
 		return Tokens{}, &Error{Op: op, Class: ConnectorFault, reason: "the connector has no address for this; endpoints.refresh can name one"}
 	}
-	e := r.Entry
-	if e.Client.Auth == "none" {
+	e, style := r.Entry, clientStyle(r)
+	address, err := provider.AddQuery(address, e.Token.Query)
+	if err != nil {
+		return Tokens{}, &Error{Op: op, Class: ConnectorFault, reason: "the token address is not valid"}
+	}
+	if style == "none" {
 		fields[e.Client.IDParam] = r.ClientID
 	}
 	var tokens Tokens
-	err := c.withClient(op, r, e.Client.Auth, func(secret vault.Secret) error {
+	err = c.withClient(op, r, style, func(secret vault.Secret) error {
 		header := headers(e.Token.Headers)
-		authenticate(r, e.Client.Auth, secret, header, fields)
+		authenticate(r, style, secret, header, fields)
+		for _, name := range e.Token.Omit {
+			if name == "client_id" {
+				name = e.Client.IDParam
+			}
+			delete(fields, name)
+		}
 		a, err := c.send(ctx, call{op, "POST", address, header, encode(e.Token.Body, fields, header)})
 		if err != nil {
 			return err
 		}
-		if code, bad := errorIn(e, a.value); bad || !a.ok() {
-			return a.failed(op, e, code)
-		}
-		var reason error
-		if tokens, reason = readTokens(e, a.value, c.now(), callback); reason != nil {
-			return &Error{Op: op, Class: ProviderFault, Status: a.status, Sent: true, cause: reason}
-		}
-		return nil
+		tokens, err = c.tokensOf(op, r, a, callback)
+		return err
 	})
 	if err != nil {
 		return Tokens{}, err
@@ -116,8 +133,20 @@ func (c *Client) token(ctx context.Context, op string, r Registration, address s
 	return tokens, nil
 }
 
+// tokensOf reads what a token endpoint answered. callback is nil when refreshing.
+func (c *Client) tokensOf(op string, r Registration, a answer, callback url.Values) (Tokens, error) {
+	if code, bad := errorIn(r.Entry, a.value); bad || !a.ok() {
+		return Tokens{}, a.failed(op, r.Entry, code)
+	}
+	tokens, reason := readTokens(r.Entry, r.Params, a.value, c.now(), callback)
+	if reason != nil {
+		return Tokens{}, &Error{Op: op, Class: ProviderFault, Status: a.status, Sent: true, cause: reason}
+	}
+	return tokens, nil
+}
+
 // readTokens reads a token answer (RFC 6749 5.1).
-func readTokens(e *provider.Entry, value any, now time.Time, callback url.Values) (Tokens, error) {
+func readTokens(e *provider.Entry, params map[string]string, value any, now time.Time, callback url.Values) (Tokens, error) {
 	if value == nil {
 		return Tokens{}, errors.New("the answer is neither JSON nor a form, or malformed")
 	}
@@ -130,7 +159,7 @@ func readTokens(e *provider.Entry, value any, now time.Time, callback url.Values
 		RefreshToken: vault.NewSecret(text(place["refresh_token"])),
 		TokenType:    strings.TrimSpace(text(place["token_type"])),
 		ObtainedAt:   now,
-		Scopes:       readScopes(place["scope"]),
+		Scopes:       readScopes(place[e.Token.ScopeAt]),
 	}
 	if found := place["id_token"]; found != nil {
 		token, _ := found.(string)
@@ -142,7 +171,10 @@ func readTokens(e *provider.Entry, value any, now time.Time, callback url.Values
 	if strings.EqualFold(t.TokenType, "bearer") {
 		t.TokenType = "Bearer"
 	}
-	lifetime := readLifetime(place["expires_in"])
+	lifetime := readLifetime(place["expires_in"], now)
+	if at, err := time.Parse(time.RFC3339, text(place[e.Token.ExpiresAt])); err == nil && lifetime == 0 {
+		lifetime = min(max(at.Sub(now), time.Second), maxLifetime)
+	}
 	if lifetime == 0 {
 		lifetime = e.Token.Lifetime
 	}
@@ -150,8 +182,35 @@ func readTokens(e *provider.Entry, value any, now time.Time, callback url.Values
 		t.ExpiresAt = now.Add(lifetime)
 	}
 	var err error
-	t.ConnectionConfig, err = readConfig(e, value, callback)
+	t.ConnectionConfig, err = readConfig(e, callback != nil, func(v *provider.ConfigValue) string {
+		switch v.From {
+		case "callback":
+			if all := callback[v.At]; len(all) == 1 {
+				return all[0]
+			}
+			return ""
+		case "param":
+			return filled(e, params)[v.At]
+		case "id_token":
+			token, err := parseIDToken(t.idToken.Reveal(), e.OpenID.Algs)
+			if err != nil {
+				return ""
+			}
+			return token.text(v.At)
+		default:
+			return text(lookup(value, v.At))
+		}
+	}, "answer", "callback", "param", "id_token")
 	return t, err
+}
+
+// filled returns the params with their defaults.
+func filled(e *provider.Entry, params map[string]string) map[string]string {
+	values, err := e.ParamValues(params)
+	if err != nil {
+		return nil
+	}
+	return values
 }
 
 // tokenPlace returns the first object that may hold the token and does.
@@ -200,8 +259,9 @@ func readScopes(value any) []string {
 }
 
 // readLifetime reads expires_in, in seconds, as a number or text. What is absent or
-// absurd is 0; what is long is cut to 90 days.
-func readLifetime(value any) time.Duration {
+// absurd is 0; what is long is cut to 90 days. A number that is no life of any token
+// but a point in time after 2001 is one (Typeform has documented it so).
+func readLifetime(value any, now time.Time) time.Duration {
 	switch value.(type) {
 	case string, json.Number:
 	default:
@@ -209,6 +269,8 @@ func readLifetime(value any) time.Duration {
 	}
 	seconds, err := strconv.ParseFloat(strings.TrimSpace(text(value)), 64)
 	switch {
+	case seconds > 1e9 && seconds < 1e11:
+		return min(max(time.Unix(int64(seconds), 0).Sub(now), 0), maxLifetime)
 	case math.IsNaN(seconds) || err != nil && !math.IsInf(seconds, 1) || seconds <= 0:
 		return 0
 	case seconds >= maxLifetime.Seconds():
@@ -217,30 +279,29 @@ func readLifetime(value any) time.Duration {
 	return time.Duration(seconds * float64(time.Second))
 }
 
-// readConfig collects the values of connection_config. A value that the entry does
-// not accept is as if it were not there.
-func readConfig(e *provider.Entry, value any, callback url.Values) (map[string]string, error) {
+// readConfig collects the values of connection_config that come from one of these
+// places. A value that the entry does not accept is as if it were not there; one that
+// is required is demanded of a new grant, not of a refresh.
+func readConfig(e *provider.Entry, fresh bool, read func(*provider.ConfigValue) string, from ...string) (map[string]string, error) {
 	var config map[string]string
 	for i := range e.ConnectionConfig {
-		c := &e.ConnectionConfig[i]
-		found := ""
-		if c.From == "callback" {
-			if all := callback[c.At]; len(all) == 1 {
-				found = all[0]
-			}
-		} else {
-			found = text(lookup(value, c.At))
-		}
-		if found == "" || len(found) > 4096 || !c.Accepts(found) {
-			if c.Required && callback != nil {
-				return nil, errors.New("the answer does not bring a usable " + c.Name)
-			}
+		v := &e.ConnectionConfig[i]
+		if !slices.Contains(from, v.From) {
 			continue
+		}
+		found := read(v)
+		if found == "" || len(found) > 4096 || !v.Accepts(found) {
+			if v.Required && fresh {
+				return nil, errors.New("the answer does not bring a usable " + v.Name)
+			}
+			if found = v.Default; found == "" || !fresh {
+				continue
+			}
 		}
 		if config == nil {
 			config = map[string]string{}
 		}
-		config[c.Name] = found
+		config[v.Name] = found
 	}
 	return config, nil
 }

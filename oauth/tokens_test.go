@@ -429,7 +429,7 @@ func TestSecurity75_SecretOnlyAtItsEndpoint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err = c.Account(ctx, r, got); err != nil {
+	if _, err = c.accountOf(ctx, r, got); err != nil {
 		t.Fatal(err)
 	}
 	for _, call := range append(token.calls(), other.calls()...) {

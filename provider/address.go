@@ -12,6 +12,62 @@ import (
 // placeholder is {name} in an address or a parameter's value.
 var placeholder = regexp.MustCompile(`\{([a-z][a-z0-9_]*)\}`)
 
+// configPart is {config.name} in an address: a value that the provider handed out, and
+// that is filled in when the address is used.
+var configPart = regexp.MustCompile(`\{config\.([a-z][a-z0-9_]*)\}`)
+
+// FillConfig puts values of connection_config into an address. A value in the host
+// must be a host, or an https address that is nothing but one. Whether it is a host of
+// the provider's was decided when the value came in ([ConfigValue.Accepts]).
+func FillConfig(text string, config map[string]string) (string, error) {
+	if !configPart.MatchString(text) {
+		return text, nil
+	}
+	a, ok := splitAddress(text)
+	if !ok {
+		return "", errors.New("not an address")
+	}
+	missing := ""
+	fill := func(part string, escape func(string) string) string {
+		return configPart.ReplaceAllStringFunc(part, func(m string) string {
+			name := m[len("{config.") : len(m)-1]
+			value := escape(config[name])
+			if value == "" || value == "." || value == ".." {
+				missing = name
+			}
+			return value
+		})
+	}
+	filled := a.scheme + "://" + fill(a.authority, hostOf) + fill(a.path, url.PathEscape)
+	if a.query != "" {
+		filled += "?" + fill(a.query, url.QueryEscape)
+	}
+	if missing != "" {
+		return "", fmt.Errorf("the connection has no usable %s", missing)
+	}
+	return filled, checkAddress(strings.ReplaceAll(filled, "{client_id}", "x"))
+}
+
+// AddQuery adds parameters to the query of an address. Those that are there already
+// stay as they are.
+func AddQuery(address string, query map[string]string) (string, error) {
+	if len(query) == 0 {
+		return address, nil
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return "", errors.New("is not a valid address")
+	}
+	values := u.Query()
+	for name, value := range query {
+		if !values.Has(name) {
+			values.Set(name, value)
+		}
+	}
+	u.RawQuery = values.Encode()
+	return u.String(), nil
+}
+
 // placeholders returns the names used in text.
 func placeholders(text string) []string {
 	var names []string
@@ -93,7 +149,7 @@ func fillAddress(text string, values map[string]string) (string, error) {
 	if a.query != "" {
 		filled += "?" + query
 	}
-	if err := checkAddress(strings.ReplaceAll(filled, "{client_id}", "x")); err != nil {
+	if err := checkAddress(configPart.ReplaceAllString(strings.ReplaceAll(filled, "{client_id}", "x"), "x")); err != nil {
 		return "", err
 	}
 	return filled, nil

@@ -19,34 +19,45 @@ var embedded embed.FS
 type Catalog struct{ entries map[string]*Entry }
 
 // Embedded returns the catalogue that is part of the program.
-func Embedded() (*Catalog, error) {
+func Embedded() (*Catalog, error) { return WithOwn(nil, nil) }
+
+// WithOwn returns the catalogue that is part of the program, and with it the types that
+// an operator describes in own, which may be nil. Files that want it are completed
+// through discover. The error is as with [Load].
+func WithOwn(own fs.FS, discover Discover) (*Catalog, error) {
 	files, err := fs.Sub(embedded, "catalog")
 	if err != nil {
 		return nil, fmt.Errorf("embedded catalogue: %w", err)
 	}
-	return Load(files)
+	if own == nil {
+		return loadAll(discover, files)
+	}
+	return loadAll(discover, files, own)
 }
 
-// Load reads every *.yaml file at the top of each of the file systems. The error
-// holds all problems of all files; it is a [Problems] unless a file cannot be read.
-// A type that is described twice is a problem, also across file systems.
-func Load(files ...fs.FS) (*Catalog, error) {
+// Load reads every *.yaml and *.yml file at the top of each of the file systems. The
+// error holds all problems of all files; it is a [Problems] unless a file cannot be
+// read. A type that is described twice is a problem, also across file systems.
+func Load(files ...fs.FS) (*Catalog, error) { return loadAll(nil, files...) }
+
+func loadAll(discover Discover, files ...fs.FS) (*Catalog, error) {
 	var (
 		problems Problems
 		entries  = map[string]*Entry{}
 		where    = map[string]string{}
 	)
 	for _, fsys := range files {
-		names, err := fs.Glob(fsys, "*.yaml")
+		names, err := fs.Glob(fsys, "*.y*ml")
 		if err != nil {
 			return nil, fmt.Errorf("provider files: %w", err)
 		}
+		names = slices.DeleteFunc(names, func(n string) bool { return path.Ext(n) != ".yaml" && path.Ext(n) != ".yml" })
 		for _, name := range names {
 			text, err := fs.ReadFile(fsys, name)
 			if err != nil {
 				return nil, fmt.Errorf("provider file: %w", err)
 			}
-			f := parseFile(path.Base(name), text)
+			f := parseFile(path.Base(name), text, discover)
 			if first, taken := where[f.entry.Type]; taken && f.entry.Type != "" {
 				f.problem("type", "the type %q is already described at %s", f.entry.Type, first)
 			} else {

@@ -184,6 +184,25 @@ func TestMistakes(t *testing.T) {
 		"further call to elsewhere":   {minimal + "account: {url: 'https://a.example', id: '{a}', more: [{path: '//evil.example', name: '{b}'}]}\napi: {hosts: [{name: a, url: 'https://a.example'}]}\n", "must begin with one /"},
 		"header of ours":              {change("  url: https://acme.example/token", "  url: https://acme.example/token\n  headers: {Authorization: x}"), "Authorization is set by the client itself"},
 		"unknown fault":               {minimal + "errors: {codes: {oops: bad}}\n", "must be one of throttled"},
+		"bad pattern":                 {minimal + "params:\n  - {name: tenant, label: T, example: a, pattern: '(', required: true}\n", "a.yaml:16:51: the pattern does not compile"},
+		"fixed scopes asked":          {minimal + "scopes: {fixed: true, default: [a], known: [{scope: a, ability: Do a}]}\n", "a.yaml:15:32: fixed scopes are not asked"},
+		"rest of a closed scope":      {minimal + "scopes: {known: [{scope: a, ability: 'Do {rest}'}]}\n", "a.yaml:15:38: {rest} is for a scope that is open"},
+		"left out what is needed":     {change("  url: https://acme.example/token", "  url: https://acme.example/token\n  omit: [code]"), "a.yaml:13:10: must be one of client_id, redirect_uri, grant_type"},
+		"unknown value":               {minimal + "account: {url: 'https://{config.host}/me', id: '{id}'}\n", "a.yaml:15:16: {config.host} is not in connection_config"},
+		"free host of an answer":      {minimal + "account: {url: 'https://{config.host}/me', id: '{id}'}\nconnection_config: [{name: host, at: host}]\n", "a.yaml:15:16: the host is not pinned to the provider: give {config.host} domains"},
+		"part of a host":              {minimal + "account: {url: 'https://{config.host}.evil.example/me', id: '{id}'}\nconnection_config: [{name: host, at: host, domains: [acme.example]}]\n", "a.yaml:15:16: {config.host} must be the whole host"},
+		"value before it is known":    {change("https://acme.example/token", "'https://acme.example/{config.a}'") + "connection_config: [{name: a, at: a}]\n", "a.yaml:12:8: {config.a} is not known yet"},
+		"default of another host":     {minimal + "connection_config: [{name: host, at: host, default: evil.example, domains: [acme.example]}]\n", "a.yaml:15:53: does not fit"},
+		"value of no param":           {minimal + "connection_config: [{name: a, from: param, at: tenant}]\n", `a.yaml:15:48: "tenant" is not among the params`},
+		"body with GET":               {minimal + "account: {url: 'https://a.example', id: '{id}', body: '{}'}\n", "a.yaml:15:55: is for method POST"},
+		"body that is no JSON":        {minimal + "account: {url: 'https://a.example', id: '{id}', method: POST, body: '{'}\n", "a.yaml:15:69: is not JSON"},
+		"two ways to the account":     {minimal + "account: {from: id_token, url: 'https://a.example', id: '{sub}'}\n", "a.yaml:15:32: is not used"},
+		"status of success":           {minimal + "errors: {statuses: {'200': transient}}\n", "a.yaml:15:28: must be an HTTP status"},
+		"secret in a plain header":    {change("style: none", "style: custom\n  url: https://a.example\n  auth: none\n  fields: {a: '{token}'}\n  headers: {Authorization: 'Client x'}"), "Authorization is set by the client itself"},
+		"unknown filler":              {change("style: none", "style: custom\n  url: https://a.example\n  auth: none\n  fields: {a: '{token}', b: '{password}'}"), "{password} means nothing here"},
+		"tenants and a param":         {minimal + "openid: {issuer: 'https://a.example/{claim.tid}/{tenant}'}\nparams: [{name: tenant, label: T, example: a, pattern: a, required: true}]\n", "do not go together"},
+		"discovery without issuer":    {minimal + "openid: {discover: true}\n", "a.yaml:15:20: needs openid.issuer"},
+		"discovery without network":   {minimal + "openid: {issuer: 'https://a.example', discover: true}\n", "a.yaml:15:49: cannot be followed here"},
 		"host twice":                  {minimal + "api: {hosts: [{name: a, url: 'https://a.example'}, {name: a, url: 'https://b.example'}]}\n", `the name "a" is taken`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -264,7 +283,7 @@ func FuzzCatalogueFile(f *testing.F) {
 	f.Add([]byte("type: {type: {type: []}}\nparams: [{name: a, pattern: '('}]"))
 	f.Add([]byte("? [a]\n: b\n? null\n: c"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		file := parseFile("f.yaml", text)
+		file := parseFile("f.yaml", text, nil)
 		for _, p := range file.problems {
 			if p.Line < 1 || p.Column < 1 || p.Reason == "" {
 				t.Errorf("a problem without a place or a reason: %+v", p)

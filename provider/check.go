@@ -4,11 +4,27 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 )
 
-// knownQuirks are the names that Entry.Quirks may hold. The types described so far
-// are data alone.
-var knownQuirks []string
+// The quirks: behaviour of one provider that no field of an entry can say. Package
+// oauth has the code of each.
+const (
+	// QuirkInstagramLongLived: the code is traded for a token of an hour, and that at
+	// once for one of 60 days, which later renews itself.
+	QuirkInstagramLongLived = "instagram_long_lived"
+	// QuirkJiraSites: the sites that a token reaches are told by a further call, and one
+	// of them becomes connection_config.
+	QuirkJiraSites = "jira_sites"
+	// QuirkWixInstall: no authorization request, but an installation whose callback
+	// brings a signed instance; tokens are minted for it with the client's credentials.
+	QuirkWixInstall = "wix_install"
+)
+
+var knownQuirks = []string{QuirkInstagramLongLived, QuirkJiraSites, QuirkWixInstall}
+
+// HasQuirk reports whether the entry names the quirk.
+func (e *Entry) HasQuirk(name string) bool { return slices.Contains(e.Quirks, name) }
 
 var (
 	typeName  = regexp.MustCompile(`^[a-z0-9][a-z0-9_]{0,62}$`)
@@ -16,7 +32,9 @@ var (
 	hexColor  = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
 	logoName  = regexp.MustCompile(`^[a-z0-9_-]{1,63}$`)
 	header    = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
-	errorCode = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,64}$`)
+	// fieldOfAnswer is the name of a parameter or of a field in an answer.
+	fieldOfAnswer = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]{0,63}$`)
+	errorCode     = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,64}$`)
 )
 
 // check finds everything wrong with an entry that could be decoded.
@@ -107,6 +125,11 @@ func (f *file) usedParams() map[string]bool {
 		texts = slices.AppendSeq(texts, maps.Values(m))
 	}
 	used := map[string]bool{}
+	for _, c := range e.ConnectionConfig {
+		if c.From == "param" {
+			used[c.At] = true
+		}
+	}
 	for _, text := range texts {
 		for _, name := range placeholders(text) {
 			used[name] = true
@@ -136,6 +159,9 @@ func (f *file) checkAuthorize() {
 	}
 	f.checkSentParams("authorize.params", a.Params)
 	f.checkSentParams("authorize.select_account_params", a.SelectAccountParams)
+	if !fieldOfAnswer.MatchString(a.CodeParam) {
+		f.problem("authorize.code_param", "must be the name of a parameter")
+	}
 }
 
 func (f *file) checkSentParams(path string, params map[string]string) {
@@ -166,7 +192,16 @@ func (f *file) checkScopes() {
 			names[name] = true
 		}
 	}
+	if s.Fixed && len(s.Default) > 0 {
+		f.problem("scopes.default", "fixed scopes are not asked: there is no default")
+	}
+	for i, ability := range s.Abilities {
+		f.present(index("scopes.abilities", i), ability)
+	}
 	for i, scope := range s.Known {
+		if !scope.Open && strings.Contains(scope.Ability, "{rest}") {
+			f.problem(index("scopes.known", i)+".ability", "{rest} is for a scope that is open")
+		}
 		for j, implied := range scope.Implies {
 			if !names[implied] {
 				f.problem(index(index("scopes.known", i)+".implies", j), "unknown scope %q", implied)
@@ -190,7 +225,20 @@ func (f *file) checkToken() {
 	f.checkHeaders("token.headers", t.Headers)
 	f.checkSentParams("token.params", t.Params)
 	f.checkSentParams("token.refresh_params", t.RefreshParams)
+	for i, name := range t.Omit {
+		f.oneOf(index("token.omit", i), name, "client_id", "redirect_uri", "grant_type")
+	}
+	for path, name := range map[string]string{"token.expires_at": t.ExpiresAt, "token.scope_at": t.ScopeAt} {
+		if name != "" && !fieldOfAnswer.MatchString(name) {
+			f.problem(path, "must be the name of a field")
+		}
+	}
 	r := &f.entry.Refresh
+	for i, code := range r.DeadCodes {
+		if !errorCode.MatchString(code) {
+			f.problem(index("refresh.dead_codes", i), "an error code has letters, digits, dots, _ and - only, at most 64")
+		}
+	}
 	f.oneOf("refresh.rotation", r.Rotation, "none", "single_use", "grace")
 	if (r.Rotation == "grace") != (r.Grace > 0) {
 		f.problem("refresh", "rotation grace and a grace belong together")

@@ -1,9 +1,11 @@
 package provider
 
 import (
+	"encoding/json"
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -24,27 +26,67 @@ func (f *file) checkRevoke() {
 	f.oneOf("revoke.body", r.Body, "form", "json", "none")
 	f.require("revoke.auth", r.Auth, "none", "basic", "post", "bearer")
 	f.oneOf("revoke.token", r.Token, "refresh", "access")
-	sendsToken := slices.ContainsFunc(slices.Collect(maps.Values(r.Fields)), func(v string) bool { return strings.Contains(v, "{token}") })
+	sends := func(what string) bool {
+		return slices.ContainsFunc(slices.Collect(maps.Values(r.Fields)), func(v string) bool { return strings.Contains(v, what) })
+	}
 	switch {
 	case r.Body == "none" && len(r.Fields) > 0 && r.Style == "custom":
 		f.problem("revoke.fields", "there is no body to put fields into")
 	case r.Body == "none" && r.Auth == "post":
 		f.problem("revoke.auth", "there is no body to put the client's credentials into")
-	case !sendsToken && r.Auth != "bearer":
+	case !sends("{token}") && !sends("{config.") && r.Auth != "bearer":
 		f.problem("revoke", "nothing says which token to revoke: no field holds {token}, and auth is not bearer")
 	case r.Auth == "bearer" && r.Token != "access":
 		f.problem("revoke.token", "auth bearer sends the access token: say token: access")
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Fields)) {
+		f.checkFields(join("revoke.fields", name), r.Fields[name], "token", "client_id", "client_secret")
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Headers)) {
+		f.checkFields(join("revoke.headers", name), r.Headers[name], "client_id", "client_secret")
+	}
+}
+
+// checkFields checks the placeholders of a value that is filled in when it is sent.
+func (f *file) checkFields(path, value string, known ...string) {
+	f.withoutConfigIn(path, value)
+	for _, name := range placeholders(value) {
+		if !slices.Contains(known, name) {
+			f.problem(path, "{%s} means nothing here", name)
+		}
+	}
+}
+
+func (f *file) withoutConfigIn(path, value string) {
+	for _, m := range configPart.FindAllStringSubmatch(value, -1) {
+		if !slices.ContainsFunc(f.entry.ConnectionConfig, func(c ConfigValue) bool { return c.Name == m[1] }) {
+			f.problem(path, "%s is not in connection_config", m[0])
+		}
 	}
 }
 
 func (f *file) checkAccount() {
 	a := &f.entry.Account
 	f.checkHeaders("account.headers", a.Headers)
+	f.oneOf("account.from", a.From, "url", "id_token")
 	f.oneOf("account.method", a.Method, "GET", "POST")
-	if a.URL == "" {
+	switch {
+	case a.Body != "" && a.Method != "POST":
+		f.problem("account.body", "is for method POST")
+	case a.Body != "" && !json.Valid([]byte(a.Body)):
+		f.problem("account.body", "is not JSON")
+	case a.From == "id_token" && a.URL != "":
+		f.problem("account.url", "is not used: the account is read from the ID token")
+	}
+	if a.URL == "" && a.From == "url" {
 		return
 	}
 	f.checkAddress("account.url", a.URL)
+	for path, templates := range map[string][]string{"account.id": a.ID, "account.name": a.Name, "account.email": a.Email} {
+		for i, text := range templates {
+			f.withoutConfigIn(index(path, i), text)
+		}
+	}
 	if len(a.ID) == 0 {
 		f.problem("account", "id is missing")
 	}
@@ -115,6 +157,15 @@ func (f *file) checkErrors() {
 			f.problem(path, "must be one of %s, not %q", joined(faults), string(fault))
 		}
 	}
+	for _, status := range slices.Sorted(maps.Keys(f.entry.Errors.Statuses)) {
+		path := join("errors.statuses", status)
+		if number, err := strconv.Atoi(status); err != nil || number < 300 || number > 499 || number == 429 {
+			f.problem(path, "must be an HTTP status from 300 to 499 other than 429")
+		}
+		if fault := f.entry.Errors.Statuses[status]; !slices.Contains(faults, fault) {
+			f.problem(path, "must be one of %s, not %q", joined(faults), string(fault))
+		}
+	}
 }
 
 func (f *file) checkConnectionConfig() {
@@ -125,8 +176,19 @@ func (f *file) checkConnectionConfig() {
 			f.problem(at+".name", "the name %q is taken", c.Name)
 		}
 		names[c.Name] = true
-		f.oneOf(at+".from", c.From, "answer", "callback")
-		f.present(at+".at", c.At)
+		if c.Name != "" && !fieldName.MatchString(c.Name) {
+			f.problem(at+".name", "must be lower case letters, digits and _")
+		}
+		f.oneOf(at+".from", c.From, "answer", "callback", "param", "id_token", "account", "quirk")
+		if c.From != "quirk" {
+			f.present(at+".at", c.At)
+		}
+		if c.From == "param" && f.entry.param(c.At) == nil {
+			f.problem(at+".at", "%q is not among the params", c.At)
+		}
+		if c.Default != "" && !c.Accepts(c.Default) {
+			f.problem(at+".default", "does not fit the pattern or the domains of this value")
+		}
 		f.checkDomains(at+".domains", c.Domains)
 	}
 }

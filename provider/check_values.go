@@ -72,6 +72,7 @@ func (f *file) checkAddress(path, text string) {
 	if text == "" {
 		return
 	}
+	text = f.withoutConfig(path, text)
 	if rest := placeholder.ReplaceAllString(text, "x"); strings.ContainsAny(rest, "{}") {
 		f.problem(path, "has a brace that is not part of a {name}")
 		return
@@ -103,6 +104,27 @@ func (f *file) checkAddress(path, text string) {
 	}
 }
 
+// withoutConfig checks the {config.name} parts of an address and returns it with
+// something in their place.
+func (f *file) withoutConfig(path, text string) string {
+	a, _ := splitAddress(text)
+	for _, m := range configPart.FindAllStringSubmatch(text, -1) {
+		i := slices.IndexFunc(f.entry.ConnectionConfig, func(c ConfigValue) bool { return c.Name == m[1] })
+		inHost := strings.Contains(a.authority, m[0])
+		switch {
+		case i < 0:
+			f.problem(path, "%s is not in connection_config", m[0])
+		case path != "account.url" && path != "revoke.url" && !strings.HasPrefix(path, "api.hosts."):
+			f.problem(path, "%s is not known yet when this address is used", m[0])
+		case inHost && a.authority != m[0]:
+			f.problem(path, "%s must be the whole host", m[0])
+		case inHost && len(f.entry.ConnectionConfig[i].Domains) == 0:
+			f.problem(path, "the host is not pinned to the provider: give %s domains", m[0])
+		}
+	}
+	return configPart.ReplaceAllString(text, "x")
+}
+
 func (f *file) checkPlaceholder(path, name string) *Param {
 	p := f.entry.param(name)
 	if p == nil {
@@ -130,6 +152,9 @@ func (f *file) checkDomains(path string, domains []string) {
 
 func (f *file) checkHeaders(path string, headers map[string]string) {
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		if path == "revoke.headers" && strings.Contains(headers[name], "{client_secret}") && strings.EqualFold(name, "authorization") {
+			continue // a scheme of the provider's own
+		}
 		f.checkHeader(join(path, name), name)
 		if strings.ContainsAny(headers[name], "\r\n\x00") {
 			f.problem(join(path, name), "a header is one line")

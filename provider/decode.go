@@ -27,13 +27,15 @@ type file struct {
 }
 
 // parseFile decodes and checks text. Problems are left in the result.
-func parseFile(name string, text []byte) *file {
+// A file that wants discovery gets it from ask.
+func parseFile(name string, text []byte, ask Discover) *file {
 	f := &file{name: name, nodes: map[string]*yaml.Node{}}
 	root, ok := f.parse(text)
 	if !ok {
 		return f
 	}
 	f.decode("", root, reflect.ValueOf(&f.entry).Elem())
+	f.discover(ask)
 	setDefaults(&f.entry)
 	f.check()
 	return f
@@ -266,12 +268,14 @@ func setDefaults(e *Entry) {
 		}
 	}
 	text(&e.Client.IDParam, "client_id")
+	text(&e.Authorize.CodeParam, "code")
 	text(&e.Scopes.Param, "scope")
 	text(&e.Scopes.Separator, " ")
 	list(&e.OpenID.Algs, "RS256")
 	text(&e.Token.Body, "form")
 	list(&e.Token.At, ".")
 	list(&e.Token.Types, "bearer")
+	text(&e.Token.ScopeAt, "scope")
 	text(&e.Refresh.Rotation, "none")
 	text(&e.Revoke.Method, "POST")
 	text(&e.Revoke.Body, "form")
@@ -279,6 +283,7 @@ func setDefaults(e *Entry) {
 	if e.Revoke.Style == "rfc7009" && e.Revoke.Fields == nil {
 		e.Revoke.Fields = map[string]string{"token": "{token}"}
 	}
+	text(&e.Account.From, "url")
 	text(&e.Account.Method, "GET")
 	list(&e.Errors.At, "error")
 	for i := range e.ConnectionConfig {

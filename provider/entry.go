@@ -67,6 +67,10 @@ type Param struct {
 type Client struct {
 	Auth    string `yaml:"auth"`     // required; "basic" (RFC 6749 2.3.1), "post" (in the body), "none"
 	IDParam string `yaml:"id_param"` // default "client_id", in the authorization request and in bodies
+
+	// Public: the provider also registers clients without a secret (RFC 6749 2.1). A
+	// connector without one then sends its id in the body, whatever Auth is.
+	Public bool `yaml:"public"`
 }
 
 // Authorize describes the authorization request and its response.
@@ -80,15 +84,23 @@ type Authorize struct {
 	// its absence an error. See [Entry.CheckIssuer].
 	Issuer         string `yaml:"issuer"`
 	IssuerPromised bool   `yaml:"issuer_promised"`
+
+	// CodeParam is the parameter of the response that holds what is exchanged;
+	// default "code".
+	CodeParam string `yaml:"code_param"`
 }
 
 // OpenID is there if the provider speaks OpenID Connect: with the scope openid it hands
 // out an ID token beside the access token. See [Entry.IDTokens].
 type OpenID struct {
-	Issuer  string   `yaml:"issuer"`   // required; the iss of its ID tokens
+	Issuer  string   `yaml:"issuer"`   // required; the iss of its ID tokens; {claim.tid} is that claim of the token, for a provider with an issuer per tenant
 	Issuers []string `yaml:"issuers"`  // what else it documents as iss
 	JWKSURL string   `yaml:"jwks_url"` // its key set (RFC 7517); empty: the signature is not checked
 	Algs    []string `yaml:"algs"`     // how it signs ID tokens for our clients; default [RS256]
+
+	// Discover: what the file leaves out is taken from the provider's own description
+	// below Issuer (OpenID Connect Discovery 1.0) when the file is read.
+	Discover bool `yaml:"discover"`
 }
 
 // PKCE says what the provider does with a code challenge (RFC 7636). S256 is sent
@@ -104,6 +116,16 @@ type Scopes struct {
 	Separator string   `yaml:"separator"` // between scopes in the request; default one space
 	Default   []string `yaml:"default"`   // asked when the connector names none
 	Known     []Scope  `yaml:"known"`
+
+	// Fixed: the registration at the provider decides, and no request names scopes.
+	// What a connector lists is then what it expects to be granted.
+	Fixed bool `yaml:"fixed"`
+	// Abilities says what every token of this provider can do, whatever its scopes, in
+	// sentences for the end user.
+	Abilities []string `yaml:"abilities"`
+	// Prefix may stand before every scope and means nothing:
+	// https://graph.microsoft.com/User.Read is User.Read.
+	Prefix string `yaml:"prefix"`
 }
 
 // Scope is one permission.
@@ -112,6 +134,11 @@ type Scope struct {
 	Ability string   `yaml:"ability"` // required; what it lets the app do, in a sentence that an end user understands
 	Aliases []string `yaml:"aliases"` // other names under which the provider grants the very same
 	Implies []string `yaml:"implies"` // known scopes that are part of this one, where the provider documents it
+
+	// Silent: the provider never lists it among the granted, so it cannot be missing.
+	Silent bool `yaml:"silent"`
+	// Open: every scope that begins so is meant; {rest} in Ability is what follows.
+	Open bool `yaml:"open"`
 }
 
 // Token describes the token request and its answer.
@@ -123,6 +150,11 @@ type Token struct {
 	Params        map[string]string `yaml:"params"`         // added to the code exchange
 	RefreshParams map[string]string `yaml:"refresh_params"` // added to the refresh
 	RefreshScope  bool              `yaml:"refresh_scope"`  // repeat the scopes when refreshing
+	Query         map[string]string `yaml:"query"`          // added to the address, also to one that is overridden
+	Omit          []string          `yaml:"omit"`           // parameters of the client's own that this provider does not take
+
+	// RefreshRedirect: the redirect URI is repeated when refreshing.
+	RefreshRedirect bool `yaml:"refresh_redirect"`
 
 	// At lists the objects of the answer that may hold the token, as paths, "." for
 	// the answer itself; the first with an access token of one of Types counts.
@@ -133,6 +165,10 @@ type Token struct {
 	// Lifetime of an access token when the answer names none; 0: it does not expire,
 	// or nobody knows.
 	Lifetime time.Duration `yaml:"lifetime"`
+	// ExpiresAt is the field with the time of expiry (RFC 3339), for an answer without
+	// expires_in.
+	ExpiresAt string `yaml:"expires_at"`
+	ScopeAt   string `yaml:"scope_at"` // the field with the granted scopes; default "scope"
 }
 
 // Refresh says how refresh tokens behave.
@@ -143,22 +179,34 @@ type Refresh struct {
 	IdleLimit             time.Duration `yaml:"idle_limit"`              // an unused one dies after this; 0: never, or unknown
 	AccessDiesOnRefresh   bool          `yaml:"access_dies_on_refresh"`  // a refresh ends the access token that is in use
 	TransientInvalidGrant bool          `yaml:"transient_invalid_grant"` // invalid_grant is known to be wrong at times
+
+	// Ahead: a token is refreshed when less than this is left of its life, for a
+	// provider where a late refresh comes too late. 0: shortly before it is needed.
+	Ahead     time.Duration `yaml:"ahead"`
+	DeadCodes []string      `yaml:"dead_codes"` // error codes that mean, to a refresh, that the refresh token is no longer good
 }
 
 // Revoke says how a grant is ended at the provider.
 type Revoke struct {
-	Style   string            `yaml:"style"`  // required; "rfc7009", "custom", "none"
-	URL     string            `yaml:"url"`    // {client_id} may stand in it
-	Method  string            `yaml:"method"` // default POST
-	Body    string            `yaml:"body"`   // "form" (default), "json", "none"
-	Auth    string            `yaml:"auth"`   // "none", "basic", "post", "bearer" (the token itself)
-	Headers map[string]string `yaml:"headers"`
-	Token   string            `yaml:"token"`  // which one is sent: "refresh" (default; the access token when there is none), "access"
-	Fields  map[string]string `yaml:"fields"` // the body, {token} being the token; rfc7009: {token: "{token}"}
+	Style   string            `yaml:"style"`   // required; "rfc7009", "custom", "none"
+	URL     string            `yaml:"url"`     // {client_id} may stand in it
+	Method  string            `yaml:"method"`  // default POST
+	Body    string            `yaml:"body"`    // "form" (default), "json", "none"
+	Auth    string            `yaml:"auth"`    // "none", "basic", "post", "bearer" (the token itself)
+	Headers map[string]string `yaml:"headers"` // {client_secret} may stand in a value
+	Token   string            `yaml:"token"`   // which one is sent: "refresh" (default; the access token when there is none), "access"
+
+	// Fields is the body; {token}, {client_id}, {client_secret} and {config.NAME} may
+	// stand in a value. Default with rfc7009: {token: "{token}"}.
+	Fields map[string]string `yaml:"fields"`
 
 	Success      map[string]string `yaml:"success"`       // what a good answer says, path to value
 	DeadStatuses []int             `yaml:"dead_statuses"` // HTTP statuses that mean: it was dead already
 	DeadCodes    []string          `yaml:"dead_codes"`    // error codes that mean the same
+
+	// Unproven: the provider does not document this way, so its "done" is no proof and
+	// counts as unknown.
+	Unproven bool `yaml:"unproven"`
 
 	// TakesSiblings: other connections of the same account to the same client, or
 	// more than that, die with this one.
@@ -166,13 +214,20 @@ type Revoke struct {
 }
 
 // Account says how to learn whose account it is. ID, Name and Email are templates
-// over the answer: "{team_id}:{user.id}", numbers being positions in lists; the
-// first of several whose every part has a value counts.
+// over the answer: "{team_id}:{user.id}", numbers being positions in lists, and
+// {config.NAME} what became connection_config; the first of several whose every part
+// has a value counts.
 type Account struct {
-	URL     string            `yaml:"url"`
+	// From is where the answer comes from: "url" (default), or "id_token", the claims
+	// of the ID token that came with the tokens, for a provider that has no address
+	// for it (OpenID Connect Core 2).
+	From    string            `yaml:"from"`
+	URL     string            `yaml:"url"`    // {config.NAME} may stand in it
 	Method  string            `yaml:"method"` // default GET
 	Headers map[string]string `yaml:"headers"`
-	ID      []string          `yaml:"id"` // required with URL; must never change for an account
+	Query   map[string]string `yaml:"query"` // added to the address, also to one that is overridden
+	Body    string            `yaml:"body"`  // JSON; with method POST
+	ID      []string          `yaml:"id"`    // required with URL; must never change for an account
 	Name    []string          `yaml:"name"`
 	Email   []string          `yaml:"email"`
 	More    []AccountCall     `yaml:"more"`
@@ -198,7 +253,7 @@ type API struct {
 // Host is a named base address.
 type Host struct {
 	Name string `yaml:"name"` // required
-	URL  string `yaml:"url"`  // required
+	URL  string `yaml:"url"`  // required; {config.NAME} may stand in it
 }
 
 // Errors tells a good answer from a bad one and what a bad one means.
@@ -207,6 +262,9 @@ type Errors struct {
 	Success map[string]string `yaml:"success"` // what every good answer says, path to value
 	Codes   map[string]Fault  `yaml:"codes"`   // what the provider's own error codes mean
 	Denied  []string          `yaml:"denied"`  // callback errors beside access_denied that mean: the person said no
+
+	// Statuses is what an HTTP status means where the code says nothing.
+	Statuses map[string]Fault `yaml:"statuses"`
 }
 
 // Fault is what an error code of a provider means, in Errors.Codes.
@@ -226,12 +284,19 @@ const (
 
 // ConfigValue is a value that the provider hands out and the builder's code needs,
 // such as the address of an instance: part of connection_config in the API.
+//
+// One that becomes part of an address, as {config.NAME}, is checked like a param: a
+// host of somebody's choosing would be sent the tokens.
 type ConfigValue struct {
-	Name     string         `yaml:"name"` // required
-	From     string         `yaml:"from"` // "answer" (default: the token answer), "callback" (the callback's query)
-	At       string         `yaml:"at"`   // required; the path in the answer, or the parameter's name
+	Name string `yaml:"name"` // required
+	// From is "answer" (default: the token answer), "callback" (the callback's query),
+	// "param" (what the builder or the end user filled in), "id_token" (its claims),
+	// "account" (the answer about the account), "quirk" (set by the quirk of the entry).
+	From     string         `yaml:"from"`
+	At       string         `yaml:"at"`      // required except with "quirk"; the path in the answer, or the name of the parameter
+	Default  string         `yaml:"default"` // when there is none
 	Pattern  *regexp.Regexp `yaml:"pattern"`
-	Domains  []string       `yaml:"domains"` // where the value is a host: it must be one of these or below one
+	Domains  []string       `yaml:"domains"` // where the value is a host, or an https address without a path: its host must be one of these or below one
 	Required bool           `yaml:"required"`
 }
 

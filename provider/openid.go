@@ -3,6 +3,7 @@ package provider
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // idTokenAlgs are the algorithms (RFC 7518 3.1, RFC 8037) that an entry may list for ID
@@ -12,9 +13,12 @@ var idTokenAlgs = []string{
 	"HS256", // with the client secret as key (OpenID Connect Core 10.1)
 }
 
+// TenantClaim stands in an issuer for the claim tid of the token at hand.
+const TenantClaim = "{claim.tid}"
+
 // IDTokens says how the ID tokens of one connector are judged.
 type IDTokens struct {
-	Issuers  []string // what iss may be
+	Issuers  []string // what iss may be; [TenantClaim] may stand in one
 	JWKSURL  string   // the key set of whoever issues them; "": none is known
 	Algs     []string // what alg may be
 	Required bool     // an answer without an ID token is refused
@@ -44,9 +48,12 @@ func (e *Entry) IDTokens(params map[string]string, over Endpoints) (IDTokens, er
 	if err != nil {
 		return IDTokens{}, err
 	}
-	issuer, err := fillAddress(e.OpenID.Issuer, values)
+	issuer, err := fillAddress(strings.ReplaceAll(e.OpenID.Issuer, TenantClaim, "tid"), values)
 	if err != nil {
 		return IDTokens{}, fmt.Errorf("the issuer of %s: %w", e.Type, err)
+	}
+	if strings.Contains(e.OpenID.Issuer, TenantClaim) {
+		issuer = e.OpenID.Issuer
 	}
 	moved := over.moves(own)
 	rules := IDTokens{Algs: e.OpenID.Algs, Required: !moved || over.Issuer != ""}
@@ -72,7 +79,10 @@ func (f *file) checkOpenID() {
 	}
 	o := &f.entry.OpenID
 	if f.present("openid.issuer", o.Issuer) {
-		f.checkAddress("openid.issuer", o.Issuer)
+		f.checkAddress("openid.issuer", strings.ReplaceAll(o.Issuer, TenantClaim, "tid"))
+		if strings.Contains(o.Issuer, TenantClaim) && len(placeholders(strings.ReplaceAll(o.Issuer, TenantClaim, ""))) > 0 {
+			f.problem("openid.issuer", "%s and a param do not go together", TenantClaim)
+		}
 	}
 	for i, issuer := range o.Issuers {
 		f.present(index("openid.issuers", i), issuer)
@@ -84,4 +94,11 @@ func (f *file) checkOpenID() {
 	for i, alg := range o.Algs {
 		f.require(index("openid.algs", i), alg, idTokenAlgs...)
 	}
+}
+
+// IDTokenOptional reports whether a grant without an ID token is nothing to complain
+// about, because what issues the tokens is not the provider of the catalogue.
+func (e *Entry) IDTokenOptional(params map[string]string, over Endpoints) bool {
+	rules, err := e.IDTokens(params, over)
+	return err == nil && !rules.Required
 }

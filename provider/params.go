@@ -100,5 +100,15 @@ func below(host string, domains []string) bool {
 // Accepts reports whether a value that the provider handed out may be used.
 func (c *ConfigValue) Accepts(value string) bool {
 	return (c.Pattern == nil || c.Pattern.MatchString(value)) &&
-		(len(c.Domains) == 0 || isHost(value) && below(value, c.Domains))
+		(len(c.Domains) == 0 || below(hostOf(value), c.Domains))
+}
+
+// hostOf returns a host, or the host of an https address that is nothing but scheme
+// and host; "" for anything else.
+func hostOf(value string) string {
+	host := strings.TrimPrefix(value, "https://")
+	if !isHost(host) {
+		return ""
+	}
+	return strings.ToLower(host)
 }

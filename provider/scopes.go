@@ -1,6 +1,9 @@
 package provider
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // DefaultScopes returns what is asked for when the connector names no scopes.
 func (e *Entry) DefaultScopes() []string { return slices.Clone(e.Scopes.Default) }
@@ -10,7 +13,8 @@ func (e *Entry) DefaultScopes() []string { return slices.Clone(e.Scopes.Default)
 // itself and false.
 func (e *Entry) Ability(scope string) (sentence string, known bool) {
 	if s := e.scope(scope); s != nil {
-		return s.Ability, true
+		rest := strings.TrimPrefix(e.bare(scope), s.Scope)
+		return strings.ReplaceAll(s.Ability, "{rest}", rest), true
 	}
 	return scope, false
 }
@@ -30,6 +34,9 @@ func (e *Entry) Missing(asked, granted []string) []string {
 	var missing []string
 	for _, scope := range asked {
 		name := e.canonical(scope)
+		if s := e.scope(scope); s != nil && s.Silent {
+			continue
+		}
 		if scope != "" && !covered[name] {
 			missing = append(missing, scope)
 			covered[name] = true
@@ -53,15 +60,20 @@ func (e *Entry) cover(scope string, covered map[string]bool) {
 }
 
 func (e *Entry) canonical(scope string) string {
-	if s := e.scope(scope); s != nil {
+	if s := e.scope(scope); s != nil && !s.Open {
 		return s.Scope
 	}
-	return scope
+	return e.bare(scope)
 }
 
+// bare is a scope without the prefix that means nothing.
+func (e *Entry) bare(scope string) string { return strings.TrimPrefix(scope, e.Scopes.Prefix) }
+
 func (e *Entry) scope(name string) *Scope {
+	name = e.bare(name)
 	for i := range e.Scopes.Known {
-		if s := &e.Scopes.Known[i]; s.Scope == name || slices.Contains(s.Aliases, name) {
+		s := &e.Scopes.Known[i]
+		if s.Scope == name || slices.Contains(s.Aliases, name) || s.Open && len(name) > len(s.Scope) && strings.HasPrefix(name, s.Scope) {
 			return s
 		}
 	}

@@ -387,9 +387,16 @@ func acts(p Page, c Connector, reconnect string) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		case Connected:
-			templ_7745c5c3_Err = start(p, c, reconnect).Render(ctx, templ_7745c5c3_Buffer)
-			if templ_7745c5c3_Err != nil {
-				return templ_7745c5c3_Err
+			if len(c.Missing) > 0 {
+				templ_7745c5c3_Err = start(p, c, "btn").Render(ctx, templ_7745c5c3_Buffer)
+				if templ_7745c5c3_Err != nil {
+					return templ_7745c5c3_Err
+				}
+			} else {
+				templ_7745c5c3_Err = start(p, c, reconnect).Render(ctx, templ_7745c5c3_Buffer)
+				if templ_7745c5c3_Err != nil {
+					return templ_7745c5c3_Err
+				}
 			}
 			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 31, " ")
 			if templ_7745c5c3_Err != nil {

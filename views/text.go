@@ -48,6 +48,8 @@ func (c Connector) beginLabel(p Page) string {
 	switch {
 	case p.Frame && c.State == Waiting:
 		return "Open again"
+	case c.State == Connected && len(c.Missing) > 0:
+		return "Grant the rest"
 	case c.reconnects():
 		return "Reconnect"
 	}

@@ -198,6 +198,11 @@ func (c checker) CheckParams(typ string, params map[string]string) error {
 	return e.CheckParams(params)
 }
 
+func (c checker) NeedsSecret(typ string) bool {
+	e, ok := c.catalog.Entry(typ)
+	return !ok || !e.Client.Public && e.Client.Auth != "none"
+}
+
 func randomHex() string {
 	var raw [12]byte
 	_, _ = rand.Read(raw[:])
