@@ -244,3 +244,6 @@ func (f *file) checkToken() {
 		f.problem("refresh", "rotation grace and a grace belong together")
 	}
 }
+
+// Quirks returns the names that Entry.Quirks may hold.
+func Quirks() []string { return slices.Clone(knownQuirks) }
