@@ -9,16 +9,37 @@ import (
 
 // userinfo tells whose account the token belongs to, in the provider's shape.
 func (s *Server) userinfo(w http.ResponseWriter, r *http.Request, d *dialect) {
-	if !allowed(w, r, http.MethodGet, http.MethodPost) {
+	methods := []string{http.MethodGet, http.MethodPost}
+	if d.userinfoPost {
+		methods = []string{http.MethodPost}
+	}
+	if !allowed(w, r, methods...) {
 		return
 	}
-	if v, ok := s.admit(w, r, d); ok {
-		writeJSON(w, http.StatusOK, d.userinfo(v))
+	v, ok := s.admit(w, r, d)
+	if !ok {
+		return
 	}
+	if len(d.userinfoNeeds) > 0 && !v.has(d.userinfoNeeds...) {
+		status, body := d.forbidden(d.userinfoNeeds, v.scopes)
+		writeJSON(w, status, body)
+		return
+	}
+	if d.userinfoCheck != nil {
+		if status, body := d.userinfoCheck(r, v); status != 0 {
+			writeJSON(w, status, body)
+			return
+		}
+	}
+	writeJSON(w, http.StatusOK, d.userinfo(v))
 }
 
 // api is the protected API: the dialect's resources, and for every type whoami.
 func (s *Server) api(w http.ResponseWriter, r *http.Request, d *dialect) {
+	if h := d.open[strings.TrimPrefix(r.PathValue("path"), d.apiPrefix)]; h != nil {
+		h(s, w, r, d)
+		return
+	}
 	v, ok := s.admit(w, r, d)
 	if !ok {
 		return
@@ -65,15 +86,19 @@ type whoami struct {
 func (s *Server) admit(w http.ResponseWriter, r *http.Request, d *dialect) (view, bool) {
 	w.Header().Set("Cache-Control", "no-store")
 	value := bearer(r)
-	account, scopes, state := "", []string(nil), tokenMissing
+	of, scopes, state := authorization{}, []string(nil), tokenMissing
 	challenge := `Bearer realm="sandbox"` // RFC 6750 section 3.1: no error without a token
 	if value != "" {
-		account, scopes, state = s.grants.access(d, value)
+		of, scopes, state = s.grants.access(d, value)
 		challenge += `, error="invalid_token", error_description="The access token is ` + string(state) + `."`
 	}
 	if state != tokenAlive {
 		w.Header().Set("WWW-Authenticate", challenge)
 		writeJSON(w, http.StatusUnauthorized, d.unauthorized(state))
+		return view{}, false
+	}
+	if f := d.checkCall(r); f != nil && !strings.HasSuffix(r.URL.Path, "/whoami") {
+		d.refuse(w, r, f)
 		return view{}, false
 	}
 	// A provider that takes POST reads its arguments from the form as well.
@@ -83,7 +108,8 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, d *dialect) (view
 		return view{}, false
 	}
 	return view{
-		identity: identify(account),
+		identity: identify(of.account),
+		install:  of.install,
 		scopes:   scopes,
 		now:      s.now(),
 		origin:   s.origin(r),

@@ -181,8 +181,8 @@ func TestDeadTokens(t *testing.T) {
 func TestUnknownTypesAndPaths(t *testing.T) {
 	g := newRig(t)
 	for path, want := range map[string]string{
-		"/notion/token":        "unknown_type",
-		"/notion/api/whoami":   "unknown_type",
+		"/trello/token":        "unknown_type",
+		"/trello/api/whoami":   "unknown_type",
 		"/_sandbox/authorize":  "",
 		"/GitHub/userinfo":     "unknown_type",
 		"/nothing":             "not_found",

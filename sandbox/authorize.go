@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -21,6 +22,9 @@ type authorizeRequest struct {
 	prompts   []string
 	offline   bool
 	hint      string // the account that the client suggests
+
+	verifiable bool // the challenge is looked at
+	quiet      bool // no iss in the answer
 }
 
 // authorize is the authorization endpoint: a page on GET, or what Next has decided;
@@ -72,7 +76,7 @@ func (d *dialect) parseAuthorize(q url.Values) (authorizeRequest, string) {
 		}
 	}
 	req := authorizeRequest{
-		client:    q.Get("client_id"),
+		client:    q.Get(d.clientParam),
 		redirect:  q.Get("redirect_uri"),
 		state:     q.Get("state"),
 		scopes:    d.requested(q),
@@ -80,18 +84,37 @@ func (d *dialect) parseAuthorize(q url.Values) (authorizeRequest, string) {
 		nonce:     q.Get("nonce"),
 		prompts:   strings.Fields(q.Get("prompt")),
 	}
-	req.offline = !d.offlineParam || q.Get("access_type") == "offline" && slices.Contains(req.prompts, "consent")
+	req.offline = d.wantsOffline(q, req)
+	req.quiet = d.noIssuer
+	req.verifiable = d.pkce == pkceSupported || d.pkce == pkceRequired
 	hintParam := "login_hint"
 	if d.hintParam != "" {
 		hintParam = d.hintParam
 	}
 	req.hint = q.Get(hintParam)
 	if req.client == "" {
-		return req, "The client_id is missing."
+		return req, "The " + d.clientParam + " is missing."
+	}
+	if d.installs {
+		return req, req.readInstall(q)
 	}
 	target, refusal := loopback(req.redirect)
 	req.target = target
 	return req, refusal
+}
+
+// wantsOffline reports whether the request asks for a refresh token in the way that
+// this provider wants it.
+func (d *dialect) wantsOffline(q url.Values, req authorizeRequest) bool {
+	switch {
+	case d.offlineParam:
+		return q.Get("access_type") == "offline" && slices.Contains(req.prompts, "consent")
+	case d.offlineScope != "":
+		return slices.Contains(req.scopes, d.offlineScope)
+	case d.offlineWant[0] != "":
+		return q.Get(d.offlineWant[0]) == d.offlineWant[1]
+	}
+	return true
 }
 
 // loopback accepts a redirect URI on this machine, and says why it refuses another.
@@ -120,6 +143,12 @@ var challengeForm = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`) // 256 bits, RFC 7
 
 // checkAuthorize finds what may be told to the client at its redirect URI.
 func (d *dialect) checkAuthorize(q url.Values, req authorizeRequest) (name, sentence string) {
+	if d.installs {
+		return "", ""
+	}
+	if name, sentence := d.checkWanted(q, req); name != "" {
+		return name, sentence
+	}
 	switch responseType := q.Get("response_type"); {
 	case responseType == "" && d.responseType:
 		return "invalid_request", "The response_type is missing."
@@ -127,12 +156,44 @@ func (d *dialect) checkAuthorize(q url.Values, req authorizeRequest) (name, sent
 		return "unsupported_response_type", "The response_type is code."
 	}
 	switch {
+	case !req.verifiable:
+		return "", ""
+	case req.challenge == "" && d.pkce == pkceRequired:
+		return "invalid_request", "The code_challenge is missing, and this provider requires one."
 	case req.challenge == "" && q.Get("code_challenge_method") != "":
 		return "invalid_request", "The code_challenge is missing."
 	case req.challenge != "" && q.Get("code_challenge_method") != "S256":
 		return "invalid_request", "The code_challenge_method is S256."
 	case req.challenge != "" && !challengeForm.MatchString(req.challenge):
 		return "invalid_request", "The code_challenge is 43 characters of base64url."
+	}
+	return "", ""
+}
+
+// checkWanted finds what this provider wants and others do not.
+func (d *dialect) checkWanted(q url.Values, req authorizeRequest) (name, sentence string) {
+	for _, param := range slices.Sorted(maps.Keys(d.wants)) {
+		if got := q.Get(param); got == "" || d.wants[param] != "" && got != d.wants[param] {
+			return "invalid_request", "The parameter " + quote(param) + " is missing, or not what this provider wants."
+		}
+	}
+	if d.stateForm != nil && !d.stateForm.MatchString(req.state) {
+		return "invalid_request", "The state is missing, or has characters or a length that this provider refuses."
+	}
+	if d.scopeless {
+		return "", ""
+	}
+	param := "scope"
+	if d.scopeParam != "" {
+		param = d.scopeParam
+	}
+	if d.scopeNeeded && len(req.scopes) == 0 {
+		return "invalid_scope", "The " + param + " is missing."
+	}
+	for _, s := range req.scopes {
+		if d.scopeForm != nil && !d.scopeForm.MatchString(s) {
+			return "invalid_scope", "There is no scope " + quote(s) + "."
+		}
 	}
 	return "", ""
 }
@@ -197,7 +258,15 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, d *dialect, req 
 func (s *Server) conclude(w http.ResponseWriter, r *http.Request, d *dialect, req authorizeRequest, sc scenario, account string) {
 	switch sc.Name {
 	case Deny:
-		s.sendBack(w, r, req, url.Values{"error": {"access_denied"}, "error_description": {"The person pressed Deny."}})
+		if d.installs {
+			s.page(w, http.StatusOK, "error", errorPage{Type: d, Title: "Not installed", Sentence: "Who does not install the app stays on this page; nothing leads back."})
+			return
+		}
+		denial := url.Values{"error": {"access_denied"}, "error_description": {"The person pressed Deny."}}
+		if d.denial != nil {
+			denial = maps.Clone(d.denial)
+		}
+		s.sendBack(w, r, req, denial)
 		return
 	case ErrorPage:
 		s.page(w, http.StatusBadRequest, "error", errorPage{
@@ -217,12 +286,23 @@ func (s *Server) conclude(w http.ResponseWriter, r *http.Request, d *dialect, re
 	}
 	scopes = d.granted(scopes)
 	params := url.Values{}
+	if d.installs {
+		s.installed(w, r, d, req, sc, account)
+		return
+	}
 	if d.callback != nil {
 		params = d.callback(scopes)
 	}
+	if d.callbackMore != nil {
+		params = d.callbackMore(req, identify(account), scopes)
+	}
+	challenge := req.challenge
+	if !req.verifiable {
+		challenge = ""
+	}
 	params.Set("code", s.grants.authorize(authorization{
 		dialect: d, scenario: sc, client: req.client, redirect: req.redirect,
-		account: account, scopes: scopes, challenge: req.challenge, offline: req.offline,
+		account: account, scopes: scopes, challenge: challenge, offline: req.offline,
 		nonce: req.nonce, issuer: s.origin(r),
 	}))
 	if sc.Name == WrongIss {
@@ -249,7 +329,7 @@ func (s *Server) callback(r *http.Request, req authorizeRequest, params url.Valu
 	if req.state != "" {
 		params.Set("state", req.state)
 	}
-	if !params.Has("iss") {
+	if !params.Has("iss") && !req.quiet {
 		params.Set("iss", s.origin(r))
 	}
 	return params

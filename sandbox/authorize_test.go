@@ -178,7 +178,7 @@ func TestRefusedOnThePage(t *testing.T) {
 			t.Errorf("%s: status %d: %s", name, a.status, a.body)
 		}
 	}
-	if a := g.get("/notion/authorize?client_id=x"); a.status != 404 || !strings.Contains(a.body, "does not imitate this type") {
+	if a := g.get("/trello/authorize?client_id=x"); a.status != 404 || !strings.Contains(a.body, "does not imitate this type") {
 		t.Errorf("unknown type: status %d: %s", a.status, a.body)
 	}
 }

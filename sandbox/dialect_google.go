@@ -3,6 +3,7 @@ package sandbox
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -13,18 +14,19 @@ const (
 	googleProfile = googleScope + "userinfo.profile"
 )
 
-// googleCalendarDialect imitates Google: scopes come back under other names, a refresh
-// token is given only where consent to offline access was asked, and revoking any
-// token ends the whole grant.
+// googleDialect imitates Google: scopes come back under other names, a refresh token is
+// given only where consent to offline access was asked, and revoking any token ends the
+// whole grant. The services differ in their API alone.
 //
 // https://developers.google.com/identity/protocols/oauth2/web-server
-// https://developers.google.com/workspace/calendar/api/v3/reference/events/list
-func googleCalendarDialect() *dialect {
+func googleDialect(id, name, brand, prefix string, resources ...resource) *dialect {
 	return &dialect{
-		id: "googlecalendar", name: "Google Calendar", brand: "#4285f4", noun: "Google",
+		id: id, name: name, brand: brand, noun: "Google",
 
 		responseType: true,
 		scopeAlias:   map[string]string{"email": googleEmail, "profile": googleProfile},
+		scopeForm:    googleScopeForm,
+		scopeNeeded:  true,
 		openID:       true,
 		addOpenID:    true,
 		silentPrompt: true,
@@ -44,12 +46,9 @@ func googleCalendarDialect() *dialect {
 		revocation:  revokeByForm,
 		revokeGrant: true,
 
-		userinfo: googleUserinfo,
-		resources: []resource{
-			{path: "calendars/primary", needs: googleCalendarScopes, data: googlePrimary},
-			{path: "calendars/primary/events", needs: googleCalendarScopes, data: googleEvents},
-		},
-		apiPrefix: "calendar/v3/",
+		userinfo:  googleUserinfo,
+		resources: resources,
+		apiPrefix: prefix,
 		unauthorized: func(tokenState) any {
 			return googleError(http.StatusUnauthorized, "UNAUTHENTICATED", "Request had invalid authentication credentials.")
 		},
@@ -57,6 +56,76 @@ func googleCalendarDialect() *dialect {
 			return http.StatusForbidden, googleError(http.StatusForbidden, "PERMISSION_DENIED", "Request had insufficient authentication scopes.")
 		},
 		notFound: googleError(http.StatusNotFound, "NOT_FOUND", "Not Found"),
+	}
+}
+
+// googleScopeForm is a scope of OpenID Connect, or an address of Google's.
+var googleScopeForm = regexp.MustCompile(`^(openid|email|profile|https://(www\.googleapis\.com/auth/[A-Za-z._]+|mail\.google\.com/))$`)
+
+// googleDialects are the services.
+//
+// https://developers.google.com/workspace/calendar/api/v3/reference/events/list
+// https://developers.google.com/workspace/gmail/api/reference/rest
+// https://developers.google.com/workspace/drive/api/reference/rest/v3
+// https://developers.google.com/bigquery/docs/reference/rest
+func googleDialects() []*dialect {
+	// named is a list of pretend things below one name of the answer.
+	named := func(path, list, id, title string, from []sample, scopes ...string) resource {
+		return resource{path: path, needs: scopes, data: func(v view) any {
+			items := []map[string]any{}
+			for _, s := range pick(v.Account, 3, from) {
+				items = append(items, map[string]any{id: who(v.Account+s.title).letters(path, 16), title: s.title})
+			}
+			return map[string]any{list: items}
+		}}
+	}
+	g := func(names ...string) []string {
+		for i := range names {
+			names[i] = googleScope + names[i]
+		}
+		return names
+	}
+	return []*dialect{
+		googleDialect("googlecalendar", "Google Calendar", "#4285f4", "calendar/v3/",
+			resource{path: "calendars/primary", needs: googleCalendarScopes, data: googlePrimary},
+			resource{path: "calendars/primary/events", needs: googleCalendarScopes, data: googleEvents}),
+		googleDialect("gmail", "Gmail", "#ea4335", "gmail/v1/",
+			resource{path: "users/me/profile", data: func(v view) any {
+				return map[string]any{"emailAddress": v.Email, "messagesTotal": 412, "threadsTotal": 230, "historyId": who(v.Account).digits("history", 7)}
+			}},
+			named("users/me/messages", "messages", "id", "snippet", itemSamples, append(g("gmail.readonly", "gmail.modify", "gmail.metadata"), "https://mail.google.com/")...)),
+		googleDialect("googledrive", "Google Drive", "#1fa463", "drive/v3/",
+			named("files", "files", "id", "name", itemSamples, g("drive", "drive.readonly", "drive.file", "drive.metadata.readonly", "drive.metadata")...)),
+		googleDialect("googledocs", "Google Docs", "#4285f4", "v1/",
+			resource{path: "documents/welcome", needs: g("documents", "documents.readonly", "drive", "drive.readonly", "drive.file"), data: func(v view) any {
+				return map[string]any{"documentId": "welcome", "title": pick(v.Account, 1, itemSamples)[0].title}
+			}}),
+		googleDialect("googlesheets", "Google Sheets", "#34a853", "v4/",
+			resource{path: "spreadsheets/inventory", needs: g("spreadsheets", "spreadsheets.readonly", "drive", "drive.readonly", "drive.file"), data: func(v view) any {
+				return map[string]any{"spreadsheetId": "inventory", "properties": map[string]any{"title": "Inventory of " + v.Name}}
+			}}),
+		googleDialect("googleslides", "Google Slides", "#fbbc04", "v1/",
+			resource{path: "presentations/plans", needs: g("presentations", "presentations.readonly", "drive", "drive.readonly", "drive.file"), data: func(v view) any {
+				return map[string]any{"presentationId": "plans", "title": "Plans of " + v.Name}
+			}}),
+		googleDialect("googlebigquery", "Google BigQuery", "#669df6", "bigquery/v2/",
+			named("projects", "projects", "id", "friendlyName", repoSamples, g("bigquery", "bigquery.readonly", "cloud-platform", "cloud-platform.read-only")...)),
+		googleDialect("google_analytics", "Google Analytics", "#e37400", "v1beta/",
+			named("accountSummaries", "accountSummaries", "account", "displayName", repoSamples, g("analytics", "analytics.readonly", "analytics.edit")...)),
+		googleDialect("google_classroom", "Google Classroom", "#0f9d58", "v1/",
+			named("courses", "courses", "id", "name", meetingSamples, g("classroom.courses", "classroom.courses.readonly")...)),
+		googleDialect("google_search_console", "Google Search Console", "#458cf5", "webmasters/v3/",
+			resource{path: "sites", needs: g("webmasters", "webmasters.readonly"), data: func(v view) any {
+				return map[string]any{"siteEntry": []any{map[string]any{"siteUrl": "https://" + v.Domain + "/", "permissionLevel": "siteOwner"}}}
+			}}),
+		googleDialect("googleads", "Google Ads", "#4285f4", "v21/",
+			resource{path: "customers:listAccessibleCustomers", needs: g("adwords"), data: func(v view) any {
+				return map[string]any{"resourceNames": []string{"customers/" + who(v.Account).digits("ads", 10)}}
+			}}),
+		googleDialect("googlemeet", "Google Meet", "#00897b", "v2/",
+			named("conferenceRecords", "conferenceRecords", "name", "space", meetingSamples, g("meetings.space.created", "meetings.space.readonly")...)),
+		googleDialect("googletasks", "Google Tasks", "#2684fc", "tasks/v1/",
+			named("users/@me/lists", "items", "id", "title", itemSamples, g("tasks", "tasks.readonly")...)),
 	}
 }
 

@@ -23,6 +23,7 @@ const (
 	faultToken                     // revocation of a token that is not alive
 	faultTooLarge
 	faultServer // what token_500_once asks for
+	faultBasic  // HTTP Basic where it is not understood
 )
 
 // fault is a refusal: a reason and a sentence for the developer who reads it.
@@ -48,6 +49,7 @@ var plainFaults = map[faultKey]struct {
 	faultToken:     {"invalid_token", http.StatusBadRequest},
 	faultTooLarge:  {"request_too_large", http.StatusRequestEntityTooLarge},
 	faultServer:    {"server_error", http.StatusInternalServerError},
+	faultBasic:     {"invalid_client", http.StatusUnauthorized},
 }
 
 // refuse answers with a fault in the provider's own words.
@@ -57,8 +59,19 @@ func (d *dialect) refuse(w http.ResponseWriter, r *http.Request, f *fault) {
 	if own, ok := d.faults[f.key]; ok {
 		name = own
 	}
+	if f.key == faultBasic {
+		status = d.basicRefusal
+	}
 	if d.faultStatus != 0 && f.key != faultServer && f.key != faultTooLarge {
 		status = d.faultStatus
+	}
+	if d.fault != nil && f.key != faultTooLarge {
+		own, body := d.fault(f.key, f.sentence)
+		if f.key == faultServer {
+			own = status
+		}
+		d.write(w, r, own, body)
+		return
 	}
 	if status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Basic realm="sandbox"`) // RFC 6749 section 5.2

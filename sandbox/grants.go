@@ -31,6 +31,7 @@ type authorization struct {
 	challenge string   // S256, "" when the client sent none
 	nonce     string   // for the ID token
 	issuer    string   // what the browser knew this provider by
+	install   string   // the instance, where there is an installation and no code
 	offline   bool     // a refresh token was asked for in the way the provider wants it
 }
 
@@ -49,6 +50,7 @@ type code struct {
 type grant struct {
 	authorization
 	endsAt  time.Time // zero: never; revoked from then on
+	failed  bool      // of an installation: the first token request was answered with 500
 	access  []*token
 	refresh []*token
 }
@@ -59,6 +61,7 @@ type token struct {
 	value   string
 	scopes  []string
 	refresh bool
+	made    time.Time
 	expires time.Time // zero: never
 	ended   bool      // by rotation, or revoked by itself
 }
@@ -143,7 +146,7 @@ func (g *grants) exchange(r codeRequest) (issued, scenario, *fault) {
 	now := g.now()
 	g.sweep(now)
 	c := g.codes[r.code]
-	if c == nil || c.dialect != r.dialect || c.client != r.client {
+	if c == nil || c.dialect != r.dialect || c.client != r.client && !r.dialect.clientless {
 		return issued{}, scenario{}, &fault{faultCode, "The code is unknown, or was given to another client."}
 	}
 	if c.used {
@@ -180,8 +183,14 @@ func (g *grants) exchange(r codeRequest) (issued, scenario, *fault) {
 // check compares the exchange with the authorization it belongs to.
 func (c *code) check(r codeRequest) *fault {
 	switch {
-	case r.redirect != c.redirect:
+	case c.dialect.pkce == pkceRefused && r.verifier != "":
+		return &fault{faultCode, "This provider has no PKCE here: the code_verifier does not match the authorization code."}
+	case c.dialect.redirectless && r.redirect != "":
+		return &fault{faultRequest, "The redirect_uri is no part of this request."}
+	case !c.dialect.redirectless && r.redirect != c.redirect:
 		return &fault{faultRedirect, "The redirect_uri is not the one of the authorization request."}
+	case c.dialect.pkce == pkceIgnored:
+		return nil
 	case c.challenge == "" && r.verifier != "":
 		// RFC 9700 section 2.1.1: a verifier without a challenge is a downgrade.
 		return &fault{faultCode, "A code_verifier was sent, but the authorization request had no code_challenge."}
@@ -212,7 +221,7 @@ func (g *grants) renew(r refreshRequest) (issued, scenario, *fault) {
 	now := g.now()
 	g.sweep(now)
 	t := g.tokens[r.token]
-	if t == nil || !t.refresh || t.grant.dialect != r.dialect || t.grant.client != r.client {
+	if t == nil || !t.refresh || t.grant.dialect != r.dialect || t.grant.client != r.client && !r.dialect.clientless {
 		return issued{}, scenario{}, &fault{faultRefresh, "The refresh token is unknown, or was given to another client."}
 	}
 	gr := t.grant
@@ -237,14 +246,18 @@ func (g *grants) renew(r refreshRequest) (issued, scenario, *fault) {
 	if gr.scenario.rotates || gr.dialect.rotates {
 		t.ended = true
 	}
-	return g.issue(gr, scopes, now, true), gr.scenario, nil
+	out := g.issue(gr, scopes, now, true)
+	if out.refresh == "" && gr.dialect.repeats {
+		out.refresh = t.value
+	}
+	return out, gr.scenario, nil
 }
 
 // issue makes the tokens of one answer.
 func (g *grants) issue(gr *grant, scopes []string, now time.Time, refreshed bool) issued {
 	d, sc := gr.dialect, gr.scenario
 	expiring := d.expires || sc.expiring
-	out := issued{who: identify(gr.account), client: gr.client, scopes: scopes, refreshed: refreshed, issuer: gr.issuer}
+	out := issued{at: now, who: identify(gr.account), client: gr.client, scopes: scopes, refreshed: refreshed, issuer: gr.issuer}
 	if !refreshed {
 		out.nonce = gr.nonce
 	}
@@ -254,22 +267,25 @@ func (g *grants) issue(gr *grant, scopes []string, now time.Time, refreshed bool
 			out.lifetime = sc.lifetime
 		}
 	}
-	access := &token{grant: gr, value: d.accessPrefix + rand.Text(), scopes: scopes}
+	access := &token{grant: gr, value: d.accessPrefix + newToken(), scopes: scopes, made: now}
 	if out.lifetime > 0 {
 		access.expires = now.Add(out.lifetime)
 	}
 	gr.access = g.keep(gr.access, access)
 	out.access = access.value
 
-	first := !refreshed && (gr.offline || !d.offlineParam)
-	again := refreshed && (sc.rotates || d.rotates)
-	if expiring && !sc.withhold && (first || again) {
-		refresh := &token{grant: gr, value: d.refreshPrefix + rand.Text(), scopes: gr.scopes, refresh: true}
+	first := !refreshed && gr.offline
+	again := refreshed && (sc.rotates || d.rotates || d.rotatesSoftly)
+	renewable := expiring && (!d.refreshless || sc.expiring) || d.alwaysRefresh
+	if renewable && gr.install == "" && !sc.withhold && (first || again) {
+		refresh := &token{grant: gr, value: d.refreshPrefix + newToken(), scopes: gr.scopes, refresh: true}
 		gr.refresh = g.keep(gr.refresh, refresh)
 		out.refresh = refresh.value
 	}
 	return out
 }
+
+func newToken() string { return rand.Text() }
 
 func (g *grants) keep(list []*token, t *token) []*token {
 	g.tokens[t.value] = t
@@ -282,15 +298,15 @@ func (g *grants) keep(list []*token, t *token) []*token {
 }
 
 // access finds a living access token of this provider.
-func (g *grants) access(d *dialect, value string) (account string, scopes []string, state tokenState) {
+func (g *grants) access(d *dialect, value string) (of authorization, scopes []string, state tokenState) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	t := g.tokens[value]
 	if t == nil || t.refresh || t.grant.dialect != d {
-		return "", nil, tokenUnknown
+		return authorization{}, nil, tokenUnknown
 	}
 	if state := t.state(g.now()); state != tokenAlive {
-		return "", nil, state
+		return authorization{}, nil, state
 	}
-	return t.grant.account, t.scopes, tokenAlive
+	return t.grant.authorization, t.scopes, tokenAlive
 }

@@ -86,6 +86,9 @@ func (g *grants) forgettable(gr *grant, now time.Time) bool {
 	if gr.over(long) {
 		return true
 	}
+	if gr.install != "" {
+		return false // an app stays installed, whether it asks for tokens or not
+	}
 	gr.access = slices.DeleteFunc(gr.access, func(t *token) bool {
 		dead := t.state(long) == tokenExpired
 		if dead {

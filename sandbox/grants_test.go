@@ -12,7 +12,7 @@ import (
 func TestMemoryIsBounded(t *testing.T) {
 	c := &clock{t: time.Unix(1_800_000_000, 0)}
 	g := newGrants(c.Now)
-	a := authorization{dialect: dialectByID["generic"], scenario: scenario{Name: Approve}, client: "c", redirect: redirectURI, account: "kim"}
+	a := authorization{offline: true, dialect: dialectByID["generic"], scenario: scenario{Name: Approve}, client: "c", redirect: redirectURI, account: "kim"}
 	link := func() issued {
 		out, _, f := g.exchange(codeRequest{dialect: a.dialect, client: "c", redirect: redirectURI, code: g.authorize(a)})
 		if f != nil {

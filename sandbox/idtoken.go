@@ -70,6 +70,9 @@ func (d *dialect) newIDToken(out issued, now time.Time) IDToken {
 	}
 	about, _ := d.userinfo(view{identity: out.who, scopes: out.scopes, now: now, origin: out.issuer}).(map[string]any)
 	maps.Copy(claims, about)
+	if d.claims != nil {
+		maps.Copy(claims, d.claims(out.who))
+	}
 	if out.nonce != "" {
 		claims["nonce"] = out.nonce
 	}

@@ -15,12 +15,23 @@ const (
 	revokeRFC7009  revocation = iota // POST form with client authentication; a dead token is 200
 	revokeByForm                     // POST form without it; a dead token is 400 invalid_token
 	revokeByDelete                   // DELETE, HTTP Basic, JSON body; 204, a dead token is 404
+	revokeNone                       // there is no such address
 	revokeByBearer                   // the token revokes itself; "revoked": true
 )
 
 // revoke ends a token at the provider, in the provider's style.
 func (s *Server) revoke(w http.ResponseWriter, r *http.Request, d *dialect) {
+	if f := d.checkCall(r); f != nil {
+		d.refuse(w, r, f)
+		return
+	}
+	if d.revokeWith != nil {
+		d.revokeWith(s, w, r, d)
+		return
+	}
 	switch d.revocation {
+	case revokeNone:
+		writeJSON(w, http.StatusNotFound, d.notFound)
 	case revokeRFC7009:
 		s.revokeRFC7009(w, r, d)
 	case revokeByForm:

@@ -5,6 +5,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -28,19 +29,37 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request, d *dialect) {
 		// refresh token and does not know what became of it.
 		s.wait(r.Context().Done(), slowTokenDelay)
 	}
-	answer := d.answer(out)
+	shown := out
+	shown.scopes = d.listed(out.scopes)
+	answer := d.answer(shown)
 	s.addIDToken(d, out, answer)
-	d.write(w, r, http.StatusOK, answer)
+	d.write(w, r, d.status, answer)
 }
 
 func (s *Server) answerToken(w http.ResponseWriter, r *http.Request, d *dialect) (issued, scenario, *fault) {
-	form, f := readForm(w, r)
+	if f := d.checkCall(r); f != nil {
+		return issued{}, scenario{}, f
+	}
+	form, f := d.readBody(w, r)
 	if f != nil {
 		return issued{}, scenario{}, f
+	}
+	for name, value := range d.tokenQuery {
+		if r.URL.Query().Get(name) != value {
+			return issued{}, scenario{}, &fault{faultRequest, "The query lacks " + name + "=" + value + "."}
+		}
 	}
 	client, f := d.authenticate(r, form)
 	if f != nil {
 		return issued{}, scenario{}, f
+	}
+	if d.checkFields != nil {
+		if f := d.checkFields(form.Get("grant_type"), form); f != nil {
+			return issued{}, scenario{}, f
+		}
+	}
+	if d.installs {
+		return s.mint(d, client, form)
 	}
 	grantType := form.Get("grant_type")
 	if grantType == "" && d.grantTypeOptional && form.Has("code") {
@@ -70,6 +89,47 @@ func (s *Server) answerToken(w http.ResponseWriter, r *http.Request, d *dialect)
 	return issued{}, scenario{}, &fault{faultGrantType, "The grant_type is authorization_code or refresh_token."}
 }
 
+// listed is what an answer says of the granted scopes.
+func (d *dialect) listed(scopes []string) []string {
+	return slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return slices.Contains(d.scopeHidden, s) })
+}
+
+// checkCall finds a header that this provider wants with every call.
+func (d *dialect) checkCall(r *http.Request) *fault {
+	for name, value := range d.headers {
+		if got := r.Header.Get(name); got == "" || value != "" && !strings.Contains(got, value) {
+			return &fault{faultRequest, "The header " + name + " is missing, or not what this provider wants."}
+		}
+	}
+	return nil
+}
+
+// readBody reads a body in an encoding that this provider takes. Texts of a JSON
+// object become fields.
+func (d *dialect) readBody(w http.ResponseWriter, r *http.Request) (url.Values, *fault) {
+	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if d.body == bodyForm || d.body == bodyEither && media != "application/json" {
+		return readForm(w, r)
+	}
+	if media != "application/json" {
+		return nil, &fault{faultMedia, "The body must be application/json."}
+	}
+	var object map[string]any
+	switch err := readJSON(w, r, &object); {
+	case errors.Is(err, errTooLarge):
+		return nil, &fault{faultTooLarge, "The body is larger than 64 KiB."}
+	case err != nil:
+		return nil, &fault{faultRequest, "The body is not a JSON object."}
+	}
+	form := url.Values{}
+	for name, value := range object {
+		if text, ok := value.(string); ok {
+			form.Set(name, text)
+		}
+	}
+	return form, nil
+}
+
 // readForm reads a form-encoded body in which no parameter is repeated (RFC 6749
 // section 3.2).
 func readForm(w http.ResponseWriter, r *http.Request) (url.Values, *fault) {
@@ -94,7 +154,16 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, *fault) {
 // authenticate checks the client in the ways this provider knows, and no two at once
 // (RFC 6749 section 2.3). Every client has the same secret.
 func (d *dialect) authenticate(r *http.Request, form url.Values) (string, *fault) {
-	id, secret := form.Get("client_id"), form.Get("client_secret")
+	id, secret := form.Get(d.tokenClientParam), form.Get("client_secret")
+	if d.clientless {
+		if secret != clientSecret {
+			return "", &fault{faultClient, "The client secret is not " + clientSecret + "."}
+		}
+		return "", nil
+	}
+	if r.Header.Get("Authorization") != "" && !d.basicAuth && d.basicRefusal != 0 {
+		return "", &fault{faultBasic, "HTTP Basic is not understood here."}
+	}
 	if r.Header.Get("Authorization") != "" && d.basicAuth {
 		basicID, basicSecret, ok := basicClient(r)
 		switch {
