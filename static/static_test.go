@@ -6,10 +6,13 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"unicode"
 )
 
 func get(t *testing.T, method, url, accept string) *http.Response {
@@ -186,5 +189,22 @@ func TestScriptIsSmall(t *testing.T) {
 	}
 	if found := regexp.MustCompile(`innerHTML|insertAdjacentHTML|document\.write|eval\(|Function\(`).Find(js); found != nil {
 		t.Errorf("app.js uses %s", found)
+	}
+}
+
+// Whose drawings these are stands in NOTICE, for every file.
+func TestNoticeNamesEveryLogo(t *testing.T) {
+	notice, err := os.ReadFile("NOTICE")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := strings.FieldsFunc(string(notice), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '_' })
+	for _, name := range Logos() {
+		if !slices.Contains(words, name) {
+			t.Errorf("NOTICE does not name %s", name)
+		}
+		if got := len(site.logos[name].body); got > 4096 {
+			t.Errorf("the drawing %s has %d bytes", name, got)
+		}
 	}
 }
