@@ -80,11 +80,26 @@ func TestEmbeddedCatalogue(t *testing.T) {
 	for _, typ := range types {
 		e, _ := c.Entry(typ)
 		t.Run(typ, func(t *testing.T) {
-			if e.Type != typ || len(e.Sources) == 0 || e.Manage == "" || e.Console == "" {
-				t.Errorf("an entry of ours has its type, sources, and the pages to register and to manage: %+v", e)
+			if e.Type != typ || len(e.Sources) == 0 || e.Console == "" || len(e.Uncertain) == 0 {
+				t.Errorf("an entry of ours has its type, sources, what is uncertain, and the page to register at: %+v", e)
 			}
-			if e.Account.URL == "" || len(e.API.Hosts) == 0 || len(e.DefaultScopes()) == 0 {
-				t.Error("an entry of ours says who is there, where the API is, and what is asked by default")
+			for _, source := range e.Sources {
+				if checkAddress(source) != nil {
+					t.Errorf("a source is an address, not %q", source)
+				}
+			}
+			if len(e.Account.ID) == 0 || len(e.API.Hosts) == 0 {
+				t.Error("an entry of ours says who is there, and where the API is")
+			}
+			if (len(e.DefaultScopes()) == 0) != e.Scopes.Fixed || e.Scopes.Fixed && len(e.Scopes.Abilities) == 0 {
+				t.Error("an entry of ours has default scopes, or sentences about what any token can do")
+			}
+			examples := map[string]string{}
+			for _, p := range e.Params {
+				examples[p.Name] = p.Example
+				if p.PatternError == "" {
+					t.Errorf("nobody is told what a good %s is", p.Name)
+				}
 			}
 			for _, s := range e.Scopes.Known {
 				if strings.HasSuffix(s.Ability, ".") || s.Ability[:1] != strings.ToUpper(s.Ability[:1]) {
@@ -94,7 +109,7 @@ func TestEmbeddedCatalogue(t *testing.T) {
 			if !strings.HasSuffix(e.Description, ".") {
 				t.Errorf("the description is a sentence: %q", e.Description)
 			}
-			resolved, err := e.Resolve(nil, Endpoints{})
+			resolved, err := e.Resolve(examples, Endpoints{})
 			if err != nil || resolved.Authorize == "" || resolved.Token == "" || resolved.Refresh == "" {
 				t.Errorf("resolved to %+v, %v", resolved, err)
 			}

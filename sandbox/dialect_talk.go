@@ -145,7 +145,7 @@ func linkedinDialect() *dialect {
 			delete(answer, "token_type")
 			return answer
 		},
-		faults: map[faultKey]string{faultRedirect: "invalid_redirect_uri", faultCode: "invalid_request", faultReplay: "invalid_request"},
+		faults: map[faultKey]string{faultRedirect: "invalid_redirect_uri"},
 
 		revokeWith: func(s *Server, w http.ResponseWriter, r *http.Request, d *dialect) {
 			s.revokeForm(w, r, d, revokeForm{client: true, whole: true})
