@@ -57,6 +57,10 @@ fresh: ## fail if the generated code is not what the templates give
 mutate: ## remove each defence in turn and show that a test turns red; writes docs/mutations.md
 	go run ./e2e/mutate
 
+.PHONY: connectors
+connectors: ## write docs/connectors.md from the catalogue
+	UPDATE=1 go test -count=1 ./e2e/types -run 'TestNaiveClient|TestConnectorsDoc'
+
 .PHONY: previews
 previews: ## write every page in every state to tmp/previews
 	mkdir -p tmp/previews && PREVIEW_DIR=$(CURDIR)/tmp/previews go test -count=1 -run Preview ./views
