@@ -144,8 +144,14 @@ func startServer(t *testing.T, origin string, connectors ...string) *server {
 // serve starts a server on the settings and waits until it is ready.
 func serve(t *testing.T, s settings, provider sandbox) *server {
 	t.Helper()
+	return serveWith(t, s, provider)
+}
+
+// serveWith is serve with more settings.
+func serveWith(t *testing.T, s settings, provider sandbox, more ...string) *server {
+	t.Helper()
 	v := &server{
-		process: start(t, s.env("PATCHBAY_APPS="+filepath.Join(s.dir, "apps.yaml")), "serve"),
+		process: start(t, s.env(append(more, "PATCHBAY_APPS="+filepath.Join(s.dir, "apps.yaml"))...), "serve"),
 		origin:  "http://" + s.publicHost(), provider: provider, settings: s,
 	}
 	v.awaitReady(t)

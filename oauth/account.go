@@ -65,6 +65,9 @@ func (t *Tokens) addConfig(config map[string]string) {
 // accountAnswer gets what says whose account it is; false: there is no way to ask.
 func (c *Client) accountAnswer(ctx context.Context, r Registration, t Tokens) (any, bool, error) {
 	how := &r.Entry.Account
+	if t.Scopes != nil && len(how.Scopes) > 0 && !slices.ContainsFunc(how.Scopes, func(s string) bool { return r.Entry.Granted(s, t.Scopes) }) {
+		return nil, false, nil
+	}
 	if how.From == "id_token" && r.Endpoints.Userinfo == "" {
 		if !t.hasIDToken && r.Entry.IDTokenOptional(r.Params, r.Overrides) {
 			return nil, false, nil
@@ -96,7 +99,7 @@ func (c *Client) improve(ctx context.Context, r Registration, t Tokens, more pro
 	if r.Endpoints.API == "" || r.Overrides.Userinfo != "" && r.Overrides.API == "" {
 		return
 	}
-	granted := func(scope string) bool { return len(r.Entry.Missing([]string{scope}, t.Scopes)) == 0 }
+	granted := func(scope string) bool { return r.Entry.Granted(scope, t.Scopes) }
 	if t.Scopes != nil && len(more.Scopes) > 0 && !slices.ContainsFunc(more.Scopes, granted) {
 		return
 	}

@@ -106,6 +106,8 @@ func (c *Client) revokeOnce(ctx context.Context, r Registration, t Tokens, token
 // say otherwise). class is what the answer means if it is a failure.
 func judgeRevoke(how *provider.Revoke, a answer, bad bool, code string, class Class) Revoked {
 	switch {
+	case how.Auth == "bearer" && a.status == 401: // RFC 6750 3.1: the token itself is no longer good
+		return RevokedYes
 	case slices.Contains(how.DeadStatuses, a.status), code != "" && slices.Contains(how.DeadCodes, code):
 		return RevokedYes
 	case a.status == 404, a.status == 405: // nobody there who could refuse

@@ -218,6 +218,10 @@ func TestRevocationsThatDataSays(t *testing.T) {
 			tokens, 200, RevokedYes, func(r received) bool { return r.Form.Get("user_id") == "u-1" }},
 		"by an account that is not known": {"{style: custom, url: 'https://acme.example/r', auth: none, fields: {user_id: '{config.user}'}}",
 			Tokens{AccessToken: tokens.AccessToken}, 200, RevokedUnknown, nil},
+		"a bearer token that is dead": {"{style: custom, url: 'https://acme.example/r', auth: bearer, body: none, token: access}",
+			tokens, 401, RevokedYes, func(r received) bool { return r.Header.Get("Authorization") == "Bearer acc" }},
+		"a client that is refused": {"{style: rfc7009, url: 'https://acme.example/r', auth: post}",
+			tokens, 401, RevokedNo, func(r received) bool { return r.Form.Get("token") == "ref" }},
 		"a way that is not documented": {"{style: rfc7009, url: 'https://acme.example/r', auth: post, unproven: true}",
 			tokens, 200, RevokedUnknown, func(r received) bool { return r.Form.Get("token") == "ref" }},
 	} {
@@ -295,6 +299,26 @@ func TestCallbackValuesAreChecked(t *testing.T) {
 		got, err := c.Exchange(ctx, reg, code, verifier, values)
 		if ok != (err == nil) || ok && got.ConnectionConfig["realm_id"] != "9341453474484455" {
 			t.Errorf("%q: %v, %v", query, got.ConnectionConfig, err)
+		}
+	}
+}
+
+// A connector that does not ask for the scopes which tell whose account it is still
+// links; nobody is asked what they will not say.
+func TestAccountThatIsNotTold(t *testing.T) {
+	e := written(t, plainClient+plainAuthorize+plainToken+plainRevoke+`scopes: {known: [{scope: who, ability: See who}, {scope: all, ability: Do all, implies: [who]}, {scope: files, ability: See files}]}
+account: {url: 'https://acme.example/me', id: '{id}', scopes: [who]}
+`)
+	for scopes, asked := range map[string]bool{"files": false, "who files": true, "all": true, "": true} {
+		f := newFake(t)
+		f.on("/acme/userinfo", 200, `{"id":7}`)
+		tokens := Tokens{AccessToken: vault.NewSecret("a"), Scopes: strings.Fields(scopes)}
+		if scopes == "" {
+			tokens.Scopes = nil // the answer does not say
+		}
+		got, err := client(t, f).Account(ctx, f.at(t, e), &tokens)
+		if err != nil || (len(f.calls()) > 0) != asked || (got.ID == "7") != asked {
+			t.Errorf("with %q: %+v, %v after %d calls", scopes, got, err, len(f.calls()))
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 )
 
 //go:embed catalog/*.yaml
@@ -16,7 +17,7 @@ var embedded embed.FS
 
 // Catalog is a checked set of entries. It does not change once loaded and may be used
 // from several goroutines.
-type Catalog struct{ entries map[string]*Entry }
+type Catalog struct{ entries map[string]func() *Entry }
 
 // Embedded returns the catalogue that is part of the program.
 func Embedded() (*Catalog, error) { return WithOwn(nil, nil) }
@@ -24,28 +25,57 @@ func Embedded() (*Catalog, error) { return WithOwn(nil, nil) }
 // WithOwn returns the catalogue that is part of the program, and with it the types that
 // an operator describes in own, which may be nil. Files that want it are completed
 // through discover. The error is as with [Load].
+//
+// Our own files are read when they are first asked for: a server that offers five
+// types does not wait for fifty. Tests read them all.
 func WithOwn(own fs.FS, discover Discover) (*Catalog, error) {
-	files, err := fs.Sub(embedded, "catalog")
+	names, err := fs.Glob(embedded, "catalog/*.yaml")
 	if err != nil {
 		return nil, fmt.Errorf("embedded catalogue: %w", err)
 	}
-	if own == nil {
-		return loadAll(discover, files)
+	ours := map[string]string{}
+	all := map[string]func() *Entry{}
+	for _, name := range names {
+		typ := strings.TrimSuffix(path.Base(name), ".yaml")
+		ours[typ] = path.Base(name) + ":1:7"
+		all[typ] = sync.OnceValue(func() *Entry { return ownEntry(name) })
 	}
-	return loadAll(discover, files, own)
+	if own != nil {
+		more, err := loadAll(discover, ours, own)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(all, more.entries)
+	}
+	return &Catalog{all}, nil
+}
+
+// ownEntry reads one embedded file. A mistake in one is a mistake in this package.
+func ownEntry(name string) *Entry {
+	text, err := embedded.ReadFile(name)
+	if err != nil {
+		panic("provider: " + err.Error())
+	}
+	f := parseFile(path.Base(name), text, nil)
+	if len(f.problems) > 0 {
+		panic("provider: " + f.problems.Error())
+	}
+	return &f.entry
 }
 
 // Load reads every *.yaml and *.yml file at the top of each of the file systems. The
 // error holds all problems of all files; it is a [Problems] unless a file cannot be
 // read. A type that is described twice is a problem, also across file systems.
-func Load(files ...fs.FS) (*Catalog, error) { return loadAll(nil, files...) }
+func Load(files ...fs.FS) (*Catalog, error) { return loadAll(nil, nil, files...) }
 
-func loadAll(discover Discover, files ...fs.FS) (*Catalog, error) {
+// loadAll is Load with types that are taken, each with its place.
+func loadAll(discover Discover, taken map[string]string, files ...fs.FS) (*Catalog, error) {
 	var (
 		problems Problems
-		entries  = map[string]*Entry{}
+		entries  = map[string]func() *Entry{}
 		where    = map[string]string{}
 	)
+	maps.Copy(where, taken)
 	for _, fsys := range files {
 		names, err := fs.Glob(fsys, "*.y*ml")
 		if err != nil {
@@ -64,7 +94,7 @@ func loadAll(discover Discover, files ...fs.FS) (*Catalog, error) {
 				where[f.entry.Type] = f.position("type")
 			}
 			problems = append(problems, f.problems...)
-			entries[f.entry.Type] = &f.entry
+			entries[f.entry.Type] = func() *Entry { return &f.entry }
 		}
 	}
 	if len(problems) > 0 {
@@ -77,7 +107,10 @@ func loadAll(discover Discover, files ...fs.FS) (*Catalog, error) {
 // Entry returns the entry of a type.
 func (c *Catalog) Entry(typ string) (*Entry, bool) {
 	e, ok := c.entries[typ]
-	return e, ok
+	if !ok {
+		return nil, false
+	}
+	return e(), true
 }
 
 // Types returns the types, sorted.

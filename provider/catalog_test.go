@@ -255,21 +255,17 @@ func TestEveryMistakeAtOnce(t *testing.T) {
 
 // An operator's own directory is loaded beside the embedded one.
 func TestLoadSeveralDirectories(t *testing.T) {
-	own, err := fs.Sub(embedded, "catalog")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := Load(own, fstest.MapFS{
+	c, err := WithOwn(fstest.MapFS{
 		"acme.yaml": &fstest.MapFile{Data: []byte(minimal)},
 		"notes.txt": &fstest.MapFile{Data: []byte("not a provider file")},
-	})
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, ok := c.Entry("acme"); !ok || len(c.Types()) < 4 {
 		t.Errorf("types: %v", c.Types())
 	}
-	_, err = Load(own, fstest.MapFS{"mine.yaml": &fstest.MapFile{Data: []byte(strings.Replace(minimal, "type: acme", "type: slack", 1))}})
+	_, err = WithOwn(fstest.MapFS{"mine.yaml": &fstest.MapFile{Data: []byte(strings.Replace(minimal, "type: acme", "type: slack", 1))}}, nil)
 	if err == nil || !strings.Contains(err.Error(), `the type "slack" is already described`) {
 		t.Errorf("a second description of slack: %v", err)
 	}

@@ -91,6 +91,11 @@ func (f *file) checkAccount() {
 		f.problem("account", "id is missing")
 	}
 	f.checkTemplates("account.id", a.ID)
+	for i, scope := range a.Scopes {
+		if f.entry.scope(scope) == nil {
+			f.problem(index("account.scopes", i), "unknown scope %q", scope)
+		}
+	}
 	f.checkTemplates("account.name", a.Name)
 	f.checkTemplates("account.email", a.Email)
 	for i, call := range a.More {

@@ -228,9 +228,13 @@ type Account struct {
 	Query   map[string]string `yaml:"query"` // added to the address, also to one that is overridden
 	Body    string            `yaml:"body"`  // JSON; with method POST
 	ID      []string          `yaml:"id"`    // required with URL; must never change for an account
-	Name    []string          `yaml:"name"`
-	Email   []string          `yaml:"email"`
-	More    []AccountCall     `yaml:"more"`
+
+	// Scopes: without any of these the provider does not tell, and the account stays
+	// unknown. None: it always tells.
+	Scopes []string      `yaml:"scopes"`
+	Name   []string      `yaml:"name"`
+	Email  []string      `yaml:"email"`
+	More   []AccountCall `yaml:"more"`
 }
 
 // AccountCall is a further call that improves on name and e-mail address. It fails

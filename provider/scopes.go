@@ -45,6 +45,15 @@ func (e *Entry) Missing(asked, granted []string) []string {
 	return missing
 }
 
+// Granted reports whether a scope, or one that includes it, is among granted.
+func (e *Entry) Granted(scope string, granted []string) bool {
+	covered := map[string]bool{}
+	for _, g := range granted {
+		e.cover(g, covered)
+	}
+	return covered[e.canonical(scope)]
+}
+
 // cover adds a scope and all that it includes.
 func (e *Entry) cover(scope string, covered map[string]bool) {
 	name := e.canonical(scope)

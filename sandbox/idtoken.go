@@ -160,3 +160,26 @@ func (s *Server) keySet(w http.ResponseWriter, r *http.Request, d *dialect) {
 		"e": base64.RawURLEncoding.EncodeToString(big.NewInt(int64(key.E)).Bytes()),
 	}}})
 }
+
+// metadata is what the type generic says about itself (OpenID Connect Discovery 1.0
+// section 3, RFC 8414 section 2, RFC 9207 section 3).
+func (s *Server) metadata(w http.ResponseWriter, r *http.Request) {
+	at := s.origin(r)
+	writeJSON(w, http.StatusOK, map[string]any{
+		"issuer":                                         at,
+		"authorization_endpoint":                         at + "/generic/authorize",
+		"token_endpoint":                                 at + "/generic/token",
+		"revocation_endpoint":                            at + "/generic/revoke",
+		"userinfo_endpoint":                              at + "/generic/userinfo",
+		"jwks_uri":                                       at + "/generic/jwks",
+		"response_types_supported":                       []string{"code"},
+		"response_modes_supported":                       []string{"query", "form_post"},
+		"grant_types_supported":                          []string{"authorization_code", "refresh_token"},
+		"subject_types_supported":                        []string{"public"},
+		"id_token_signing_alg_values_supported":          []string{"RS256"},
+		"scopes_supported":                               []string{"openid", "profile", "email"},
+		"token_endpoint_auth_methods_supported":          []string{"client_secret_basic", "client_secret_post"},
+		"code_challenge_methods_supported":               []string{"S256"},
+		"authorization_response_iss_parameter_supported": true,
+	})
+}

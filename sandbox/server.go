@@ -56,6 +56,7 @@ func New(opts Options) *Server {
 
 func (s *Server) routes() {
 	s.mux.HandleFunc("/{$}", only(s.front, http.MethodGet, http.MethodHead))
+	s.mux.HandleFunc("/.well-known/openid-configuration", only(s.metadata, http.MethodGet, http.MethodHead))
 	s.mux.HandleFunc("/{type}/authorize", s.typed(s.authorize))
 	s.mux.HandleFunc("/{type}/token", s.typed(s.token))
 	s.mux.HandleFunc("/{type}/revoke", s.typed(s.revoke))
