@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 
 	"patchbay/oauth"
 	"patchbay/vault"
@@ -113,7 +114,11 @@ func (s *Service) store(ctx context.Context, f Flow, c *Connector, reg oauth.Reg
 		if old.ID != "" {
 			kind = EventReconnected
 		}
-		events := []Event{s.connectionEvent(ctx, kind, &conn, &final), s.flowEvent(ctx, EventFlowFinished, &final)}
+		connected := s.connectionEvent(ctx, kind, &conn, &final)
+		if extra := reg.Entry.Extra(conn.Asked, conn.Scopes); len(extra) > 0 {
+			connected.Data["extra_scopes"] = strings.Join(extra, " ")
+		}
+		events := []Event{connected, s.flowEvent(ctx, EventFlowFinished, &final)}
 		var superseded []Event
 		res, err := s.Store.Connect(ctx, Connecting{
 			Flow: final, Connection: conn, Replaces: old.ID, ReplacesGen: old.Generation, Events: events,

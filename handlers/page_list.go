@@ -139,7 +139,7 @@ func (s *Server) connectionView(of *visit, k *connect.Connector, conn *connect.C
 	v := views.Connection{
 		Connector:   s.visitConnector(of, k, conn, t),
 		ConnectedAt: someTime(conn.ConnectedAt), LastUsedAt: someTime(conn.LastUsedAt),
-		Assurance: string(conn.Assurance), Scopes: conn.Scopes,
+		Assurance: string(conn.Assurance), Scopes: conn.Scopes, Extra: s.extra(k, conn),
 	}
 	if t.open != "" {
 		v.RefreshURL = of.path("settings")

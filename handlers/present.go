@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/a-h/templ"
@@ -138,6 +139,15 @@ func (s *Server) inWords(k *connect.Connector, scopes []string) []string {
 	return words
 }
 
+// extra says in words what the provider granted beyond what was asked.
+func (s *Server) extra(k *connect.Connector, conn *connect.Connection) []string {
+	e, err := s.Service.Entry(k)
+	if err != nil {
+		return nil
+	}
+	return s.inWords(k, e.Extra(conn.Asked, conn.Scopes))
+}
+
 // try is how the visitor's attempts at a connector stand.
 type try struct {
 	open  string        // id of the flow under way, "" for none
@@ -257,8 +267,37 @@ func of(account string) string {
 func htmlPattern(expr string) string {
 	for _, cut := range [][2]string{{`\A(?:`, `)\z`}, {`^(?:`, `)$`}, {"^", "$"}} {
 		if len(expr) >= len(cut[0])+len(cut[1]) && expr[:len(cut[0])] == cut[0] && expr[len(expr)-len(cut[1]):] == cut[1] {
-			return expr[len(cut[0]) : len(expr)-len(cut[1])]
+			expr = expr[len(cut[0]) : len(expr)-len(cut[1])]
+			break
 		}
 	}
-	return expr
+	return escapeClasses(expr)
+}
+
+// escapeClasses escapes, inside character classes, a hyphen that stands for itself.
+// Browsers compile a pattern with the flag v, where [a-z-] is an error, and then check
+// nothing.
+func escapeClasses(expr string) string {
+	var b strings.Builder
+	class, from := false, 0
+	for i := 0; i < len(expr); i++ {
+		c := expr[i]
+		switch {
+		case c == '\\' && i+1 < len(expr):
+			b.WriteByte(c)
+			i++
+			c = expr[i]
+		case c == '[' && !class:
+			class, from = true, i+1
+			if from < len(expr) && expr[from] == '^' {
+				from++
+			}
+		case c == ']' && class && i > from:
+			class = false
+		case c == '-' && class && (i == from || i+1 < len(expr) && expr[i+1] == ']'):
+			b.WriteByte('\\')
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
 }

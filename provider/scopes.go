@@ -45,6 +45,15 @@ func (e *Entry) Missing(asked, granted []string) []string {
 	return missing
 }
 
+// Extra returns those of granted that go beyond what was asked. Where the registration
+// decides on the scopes, nothing was asked and nothing is too much.
+func (e *Entry) Extra(asked, granted []string) []string {
+	if e.Scopes.Fixed || len(asked) == 0 {
+		return nil
+	}
+	return e.Missing(granted, asked)
+}
+
 // Granted reports whether a scope, or one that includes it, is among granted.
 func (e *Entry) Granted(scope string, granted []string) bool {
 	covered := map[string]bool{}

@@ -79,6 +79,7 @@ type dialect struct {
 	// Revocation.
 	revocation  revocation
 	revokeWith  func(s *Server, w http.ResponseWriter, r *http.Request, d *dialect) // in place of revocation
+	family      string                                                              // types whose grants are one at the provider
 	revokeGrant bool                                                                // revoking any token ends all grants of that account and client
 
 	// Userinfo and API.
@@ -268,4 +269,9 @@ func isIdentityScope(s string) bool {
 		return true
 	}
 	return false
+}
+
+// kin reports whether grants of the two types are one at the provider.
+func (d *dialect) kin(other *dialect) bool {
+	return d == other || d.family != "" && d.family == other.family
 }

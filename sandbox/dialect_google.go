@@ -45,6 +45,7 @@ func googleDialect(id, name, brand, prefix string, resources ...resource) *diale
 
 		revocation:  revokeByForm,
 		revokeGrant: true,
+		family:      "google",
 
 		userinfo:  googleUserinfo,
 		resources: resources,

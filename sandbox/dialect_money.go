@@ -93,11 +93,14 @@ func squareDialect() *dialect {
 			if key == faultClient {
 				return http.StatusUnauthorized, map[string]any{"message": "Not Authorized", "type": "service.not_authorized"}
 			}
-			code := map[faultKey]string{faultCode: "INVALID_GRANT", faultReplay: "INVALID_GRANT", faultRefresh: "INVALID_GRANT", faultRedirect: "INVALID_GRANT"}[key]
-			if code == "" {
-				code = strings.ToUpper(plain.name)
+			code, status := strings.ToUpper(plain.name), plain.status
+			switch key {
+			case faultCode, faultReplay, faultRefresh, faultRedirect:
+				code, status = "UNAUTHORIZED", http.StatusUnauthorized
+			case faultToken:
+				code = "NOT_FOUND"
 			}
-			return plain.status, map[string]any{"errors": []any{map[string]any{"category": "AUTHENTICATION_ERROR", "code": code, "detail": sentence}}}
+			return status, map[string]any{"errors": []any{map[string]any{"category": "AUTHENTICATION_ERROR", "code": code, "detail": sentence}}}
 		},
 
 		revokeWith: func(s *Server, w http.ResponseWriter, r *http.Request, d *dialect) {

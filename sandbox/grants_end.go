@@ -30,7 +30,7 @@ func (g *grants) revoke(r revokeRequest) tokenState {
 	switch {
 	case r.dialect.revokeGrant:
 		for _, gr := range g.list {
-			if gr.dialect == r.dialect && gr.account == t.grant.account && gr.client == t.grant.client {
+			if gr.dialect.kin(r.dialect) && gr.account == t.grant.account && gr.client == t.grant.client {
 				gr.end(now)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 // discard revokes in the provider's own style, and reports the status and body.
@@ -145,6 +146,30 @@ func TestRevokeRefusals(t *testing.T) {
 	for typ, token := range map[string]string{"github": github.access, "slack": slack.access, "generic": generic.access} {
 		if g.whoami(typ, token) != 200 {
 			t.Errorf("%s: a refused revocation ended the token", typ)
+		}
+	}
+}
+
+// What one person granted to one Google project is one grant, whichever service asked.
+func TestGoogleRevokesTheWholeFamily(t *testing.T) {
+	g := newGrants(time.Now)
+	link := func(typ, client string) issued {
+		d := dialectByID[typ]
+		code := g.authorize(authorization{dialect: d, scenario: scenario{Name: Approve}, client: client, redirect: redirectURI, account: "kim", offline: true})
+		out, _, f := g.exchange(codeRequest{dialect: d, client: client, redirect: redirectURI, code: code})
+		if f != nil {
+			t.Fatal(f.sentence)
+		}
+		return out
+	}
+	mail, calendar, foreign, box := link("gmail", "c"), link("googlecalendar", "c"), link("googledrive", "other"), link("box", "c")
+	g.revoke(revokeRequest{dialect: dialectByID["gmail"], token: mail.refresh})
+	for _, want := range []struct {
+		typ, token string
+		state      tokenState
+	}{{"gmail", mail.access, tokenRevoked}, {"googlecalendar", calendar.access, tokenRevoked}, {"googledrive", foreign.access, tokenAlive}, {"box", box.access, tokenAlive}} {
+		if _, _, state := g.access(dialectByID[want.typ], want.token); state != want.state {
+			t.Errorf("%s is %q", want.typ, state)
 		}
 	}
 }

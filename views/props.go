@@ -130,6 +130,7 @@ type Connection struct {
 	Proofs                  []string   // browser app human frame login
 	Assurance               string     // app or human
 	Scopes                  []string   // as the provider calls them
+	Extra                   []string   // abilities granted beyond what was asked, in plain words
 	History                 []HistoryEntry
 	Reason                  string // reconnect_required: why, a whole sentence; "" has a general one
 }

@@ -3,7 +3,7 @@ package main
 // mutation is one defence taken away.
 type mutation struct {
 	name  string
-	tests string // of e2e/hostile, as go test's -run takes them
+	tests string // of e2e/hostile and e2e/types, as go test's -run takes them
 	edits []edit
 }
 
@@ -201,7 +201,7 @@ var mutations = []mutation{
 	one("an ID token's audience is not compared", "Security22", "oauth/idtoken.go",
 		`case clientID == "" || !slices.Contains(audience, clientID):`, `case clientID == "":`),
 	one("an ID token's issuer is not compared", "Security22", "oauth/idtoken.go",
-		`case iss == "" || !slices.Contains(issuers, iss):`, `case iss == "" && len(issuers) == 0:`),
+		`case iss == "" || !slices.ContainsFunc(`, `case iss == "" && !slices.ContainsFunc(`),
 	one("an ID token may be signed with any algorithm", "Security22", "oauth/jws.go",
 		`!known || !slices.Contains(algs, alg) {`, `!known {`),
 	one("an ID token's signature is not checked", "Security22", "oauth/idtoken.go",
@@ -268,6 +268,17 @@ var mutations = []mutation{
 		{"oauth/guard.go", "return http.ErrUseLastResponse }", "return nil }"},
 		{"oauth/guard.go", `resp.Header.Del("Location")`, `resp.Header.Del("X-Location")`},
 	}},
+	// What the catalogue pins.
+	one("a host in an answer may be anybody's", "Security69", "provider/params.go",
+		"(len(c.Domains) == 0 || below(hostOf(value), c.Domains))", "true"),
+	one("a param may be anybody's host", "Security69", "provider/params.go",
+		"len(p.Domains) > 0 && !below(value, p.Domains) {", "len(p.Domains) > 999 {"),
+	one("anybody may sign an instance", "ForgedInstance", "oauth/quirk_wix.go",
+		"if !hmac.Equal(sum, mac.Sum(nil)) {", "if len(sum) == 0 {"),
+	one("an instance signed for another app is taken", "ForgedInstance", "oauth/quirk_wix.go",
+		`if w.AppID != "" && w.AppID != app ||`, `if`),
+	one("a site is guessed where there are several", "SeveralSites", "oauth/quirk_jira.go",
+		"case len(ids) == 1:", "case len(ids) >= 1:"),
 	one("core dumps are on", "NoCoreDumps", "harden_linux.go",
 		"_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})", "_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: 1 << 20, Max: 1 << 20})"),
 	one("the process is dumpable", "NoCoreDumps", "harden_linux.go",

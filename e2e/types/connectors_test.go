@@ -145,6 +145,9 @@ func (d *doc) section(e *provider.Entry) {
 	d.line("**%s**, %s. %s [How it does OAuth](%s).", e.Name, e.Category, e.Description, e.Docs)
 	d.line("")
 	register := "Register a client at <" + e.Console + ">."
+	if e.Console == "" {
+		register = "There is no page to register a client at; the link above says how it is done."
+	}
 	if e.Client.Public {
 		register += " One without a secret works too: leave `client_secret` out."
 	}

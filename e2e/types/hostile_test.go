@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"patchbay/e2e/stack"
 	"patchbay/oauth"
 	"patchbay/provider"
 	"patchbay/vault"
@@ -337,6 +338,89 @@ func TestSecurity75_SecretOfEveryType(t *testing.T) {
 			if strings.Contains(r.uri, "sandbox-secret") && typ != "instagram" {
 				t.Errorf("%s: the secret stands in the address %s", typ, r.uri)
 			}
+		}
+	}
+}
+
+// SECURITY 76: fewer scopes than asked are stored as granted and named, with a way to
+// grant the rest; more than asked are named as more.
+func TestSecurity76_FewerAndMore(t *testing.T) {
+	t.Parallel()
+	s := stack.New(t)
+	list := s.Browser().SignIn(s.Human, "dana")
+	list.Connect("googlecalendar").Choose("fewer_scopes", "dana@sandbox.example").Rest().WantFlow("connected", "scopes_missing")
+	card := s.Browser().SignIn(s.Human, "dana").In("googlecalendar")
+	if words := card.Doc.Find(`[data-connector="googlecalendar"]`).Text(); !strings.Contains(words, "Not granted") || !strings.Contains(words, "Grant the rest") || !strings.Contains(words, "See and download any calendar you can open") {
+		t.Errorf("the list says %s", words)
+	}
+	if got := s.Human.Token("dana", "googlecalendar").Value("missing_scopes"); len(got.([]any)) != 1 {
+		t.Errorf("missing_scopes %v", got)
+	}
+	card.Submit("reconnect").WantStatus(http.StatusOK).Approve("dana@sandbox.example").Rest().WantFlow("connected", "connected")
+
+	s.Apply(strings.Replace(s.AppsYAML(""), "type: googlecalendar\n        client_id: client-of-human\n",
+		"type: googlecalendar\n        client_id: client-of-human\n        scopes: [email]\n", 1))
+	page := s.Browser().SignIn(s.Human, "sam")
+	page.Connect("googlecalendar").Approve("sam@sandbox.example").Rest().WantFlow("connected", "connected")
+	settings := s.Browser().SignIn(s.Human, "sam").Go(s.URL + "/apps/human/settings").WantStatus(http.StatusOK)
+	if words := settings.Doc.Text(); !strings.Contains(words, "Granted beyond what was asked") || !strings.Contains(words, "Confirm who you are with your Google Account") {
+		t.Errorf("openid came along, and the settings page does not say so: %s", words)
+	}
+	if !strings.Contains(s.Log.String(), "extra_scopes=openid") {
+		t.Error("and neither does the log")
+	}
+}
+
+// The instance in a Wix callback is anybody's to write; only what the app's own secret
+// has signed, for this app, mints tokens.
+func TestForgedInstance(t *testing.T) {
+	t.Parallel()
+	w, e := newWorld(t), entry(t, "wix")
+	reg := w.registration(t, e)
+	good := w.authorize(t, reg, "approve", "dana@sandbox.example")
+	signed := good.callback.Get("signedInstance")
+	signature, payload, _ := strings.Cut(signed, ".")
+	other := reg
+	other.ClientID = "client-of-somebody-else"
+	foreign := w.authorize(t, other, "approve", "sam@sandbox.example")
+	for name, forged := range map[string]string{
+		"no signature": "." + payload, "another payload": signature + "." + payload + "AA", "a signature of zeros": strings.Repeat("A", 43) + "." + payload,
+		"for another app": foreign.callback.Get("signedInstance"), "the bare id": good.callback.Get("instanceId"), "nothing": "",
+	} {
+		v := good
+		v.callback = url.Values{"signedInstance": {forged}, "appId": {reg.ClientID}}
+		before := w.Calls("wix", "/token")
+		if got, err := w.exchange(v); err == nil {
+			t.Errorf("%s: minted %q", name, got.AccessToken.Reveal())
+		}
+		if w.Calls("wix", "/token") != before {
+			t.Errorf("%s: the token endpoint was called", name)
+		}
+	}
+	if _, err := w.exchange(good); err != nil {
+		t.Errorf("the good one: %v", err)
+	}
+}
+
+// Who reaches several sites of Jira and named none gets none by guessing.
+func TestSeveralSites(t *testing.T) {
+	t.Parallel()
+	e := entry(t, "jira")
+	s := newStage(t)
+	c, reg := onStage(t, e, s)
+	s.says(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "accessible-resources") {
+			_, _ = w.Write([]byte(`[{"id":"11223344-a1b2-4b33-a444-def123456789","url":"https://acme.atlassian.net"},{"id":"21223344-a1b2-4b33-a444-def123456789","url":"https://other.atlassian.net"}]`))
+			return
+		}
+		_, _ = w.Write([]byte(`{"account_id":"7","name":"Dana"}`))
+	})
+	for site, want := range map[string]string{"": "", "other": "21223344-a1b2-4b33-a444-def123456789"} {
+		tokens := held(e)
+		tokens.ConnectionConfig = nil
+		reg.Params = map[string]string{"subdomain": site}
+		if _, err := c.Account(ctx, reg, &tokens); err != nil || tokens.ConnectionConfig["cloud_id"] != want {
+			t.Errorf("site %q: %v, %v", site, tokens.ConnectionConfig, err)
 		}
 	}
 }

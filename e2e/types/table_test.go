@@ -69,7 +69,7 @@ var table = map[string]expected{
 	"notion":                {refresh: "new", lives: never, revoke: oauth.RevokedYes, config: "bot_id workspace_id", vagueDead: true},
 	"one_drive":             {refresh: "new", lives: hour, revoke: oauth.RevokedUnsupported, config: "tenant_id"},
 	"outlook":               {refresh: "new", lives: hour, revoke: oauth.RevokedUnsupported, config: "tenant_id"},
-	"quickbooks":            {refresh: "kept", lives: hour, revoke: oauth.RevokedYes, config: "realm_id"},
+	"quickbooks":            {refresh: "kept", lives: hour, revoke: oauth.RevokedYes, config: "realm_id", vagueDead: true},
 	"salesforce":            {refresh: "kept", lives: hour / 4, revoke: oauth.RevokedYes, config: "instance_url"},
 	"share_point":           {refresh: "new", lives: hour, revoke: oauth.RevokedUnsupported, config: "tenant_id"},
 	"slack":                 {lives: never, revoke: oauth.RevokedYes, config: "team_id user_id", noEmail: true},
