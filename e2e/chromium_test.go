@@ -177,7 +177,24 @@ func (b *tab) sees(selector string) {
 // click clicks with the mouse.
 func (b *tab) click(selector string) {
 	b.t.Helper()
+	b.settles(selector)
 	b.do("clicking "+selector, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+}
+
+// settles waits until an element is there and has come to rest: a click is aimed at where
+// it was a moment before.
+func (b *tab) settles(selector string) {
+	b.t.Helper()
+	before := ""
+	awaitFor(b.t, patience, selector+" comes to rest", func() bool {
+		ctx, cancel := context.WithTimeout(b.ctx, time.Second)
+		defer cancel()
+		now, _ := chromedp.Run(ctx, chromedp.Evaluate[string](fmt.Sprintf(
+			`(r => r ? document.readyState + [r.x, r.y, r.width, r.height] : "")(document.querySelector(%q)?.getBoundingClientRect())`, selector)))
+		still := now != "" && now == before && strings.HasPrefix(now, "complete")
+		before = now
+		return still
+	})
 }
 
 // choose picks an option of a select.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -50,24 +51,82 @@ func (b framed) goes(address string) {
 	})
 }
 
-// target attaches to the newest target of that kind whose address begins so.
+// target attaches to the newest target of that kind whose address begins so. A page that
+// is on its way there is looked at, as a person looks at a window that opens: one in the
+// background may take its time.
 func (b framed) target(kind, prefix string) *tab {
 	b.t.Helper()
-	var found *target.Info
+	var (
+		found  *target.Info
+		seen   = map[string]bool{} // addresses, for the report
+		shown  = map[target.ID]bool{}
+		myself = chromedp.FromContext(b.ctx)
+	)
+	b.t.Cleanup(func() {
+		if found == nil {
+			b.t.Logf("there were %v", slices.Sorted(maps.Keys(seen)))
+			if b.frame != nil {
+				b.t.Logf("the frame says %.2000s", b.frame.says("body"))
+			}
+		}
+	})
 	awaitFor(b.t, patience, "a target "+kind+" at "+prefix, func() bool {
 		all, err := chromedp.Targets(b.ctx)
 		if err != nil {
 			b.t.Fatal(err)
 		}
-		mine := chromedp.FromContext(b.ctx).BrowserContextID
 		for _, i := range all {
-			if string(i.Type) == kind && strings.HasPrefix(i.URL, prefix) && i.BrowserContextID == mine {
+			if i.BrowserContextID != myself.BrowserContextID {
+				continue
+			}
+			seen[string(i.Type)+" "+i.URL] = true
+			switch {
+			case string(i.Type) == kind && strings.HasPrefix(i.URL, prefix):
 				found = i
+			case kind == "page" && string(i.Type) == kind && strings.HasPrefix(i.URL, b.demo.patchbay) && !shown[i.TargetID]:
+				shown[i.TargetID] = true
+				command(b.tab, target.ActivateTarget, target.ActivateTargetParams{TargetID: i.TargetID})
 			}
 		}
 		return found != nil
 	})
 	return newTab(b.t, b.ctx, true, nil, chromedp.WithTargetID(found.TargetID))
+}
+
+// press clicks in the frame and sees that something comes of it: another window, or other
+// words in the frame. Chromium now and then drops a click that its tools send to a frame
+// of another process which it has only just drawn; a person would press again, and so
+// does this.
+func (b framed) press(selector string) {
+	b.t.Helper()
+	for try := 1; ; try++ {
+		before, pages := b.frame.says("body"), b.pages()
+		b.frame.click(selector)
+		for end := time.Now().Add(4 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+			if b.pages() != pages || b.frame.says("body") != before {
+				return
+			}
+		}
+		if try == 3 {
+			b.t.Fatalf("pressed %s three times, and nothing came of it", selector)
+		}
+		b.t.Logf("a click on %s was lost", selector)
+	}
+}
+
+// pages counts the windows of this person.
+func (b framed) pages() (n int) {
+	b.t.Helper()
+	all, err := chromedp.Targets(b.ctx)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, i := range all {
+		if i.Type == "page" && i.BrowserContextID == chromedp.FromContext(b.ctx).BrowserContextID {
+			n++
+		}
+	}
+	return n
 }
 
 // blockThirdPartyCookies makes the tab treat cookies in frames of other sites as
@@ -141,7 +200,7 @@ func TestFrameInCircumstances(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := embed(t, query)
-			b.frame.click(card("github", `[data-action="connect"]`))
+			b.press(card("github", `[data-action="connect"]`))
 			tab := func() *tab { return b.target("page", b.demo.patchbay+"/flows/") }
 			if query != "provider=coop" {
 				b.answer("", "approve")
@@ -155,7 +214,7 @@ func TestFrameInCircumstances(t *testing.T) {
 			b.wantFrameState("github", "connected")
 			b.wantHeard("ready", "flow.started", "flow.waiting", "connected")
 
-			b.frame.click(card("slack", `[data-action="connect"]`))
+			b.press(card("slack", `[data-action="connect"]`))
 			b.answer("", "deny")
 			b.front()
 			b.frame.sees(card("slack", `[data-flow-code="access_denied"]`))
@@ -185,7 +244,7 @@ func TestFrameSandboxLacks(t *testing.T) {
 			b.frame.takeFaults() // the style sheet that the missing origin keeps away is how the page knows
 		},
 		"forms": func(t *testing.T, b framed) {
-			b.frame.click(card("github", `[data-action="connect"]`))
+			b.press(card("github", `[data-action="connect"]`))
 			b.frame.sees(`[data-flow-code="window_not_opened"]`)
 			if words := b.frame.says(`[data-flow-code="window_not_opened"]`); !strings.Contains(words, "allow-forms") {
 				t.Errorf("the page says %q", words)
@@ -194,7 +253,7 @@ func TestFrameSandboxLacks(t *testing.T) {
 			b.wantHeard("window.not_opened")
 		},
 		"popups": func(t *testing.T, b framed) {
-			b.frame.click(card("github", `[data-action="connect"]`))
+			b.press(card("github", `[data-action="connect"]`))
 			b.frame.sees(`[data-flow-code="window_not_opened"]`)
 			if words := b.frame.says(`[data-flow-code="window_not_opened"]`); !strings.Contains(words, "allow-popups") {
 				t.Errorf("the page says %q", words)
@@ -208,7 +267,7 @@ func TestFrameSandboxLacks(t *testing.T) {
 			b.sees(`[data-action="return"]`)
 		},
 		"scripts": func(t *testing.T, b framed) {
-			b.frame.click(card("github", `[data-action="connect"]`))
+			b.press(card("github", `[data-action="connect"]`))
 			b.answer("", "approve")
 			b.target("page", b.demo.patchbay+"/flows/").sees(`main[data-flow-status="connected"]`)
 			b.front()
@@ -217,7 +276,7 @@ func TestFrameSandboxLacks(t *testing.T) {
 			b.frame.takeFaults() // that script is blocked
 		},
 		"popups-to-escape-sandbox": func(t *testing.T, b framed) {
-			b.frame.click(card("github", `[data-action="connect"]`))
+			b.press(card("github", `[data-action="connect"]`))
 			b.wantHeard("flow.started")
 			b.front()
 			b.wantFrameState("github", "waiting")
@@ -249,7 +308,7 @@ func TestFrameSandboxLacks(t *testing.T) {
 func TestFrameTabClosed(t *testing.T) {
 	t.Parallel()
 	b := embed(t, "")
-	b.frame.click(card("github", `[data-action="connect"]`))
+	b.press(card("github", `[data-action="connect"]`))
 	p := b.target("page", b.demo.sandbox)
 	p.sees(`[data-action="approve"]`)
 	if _, err := chromedp.Call(p.ctx, cdppage.Close, chromedp.Void{}); err != nil {
@@ -257,7 +316,7 @@ func TestFrameTabClosed(t *testing.T) {
 	}
 	b.front()
 	b.wantFrameState("github", "waiting")
-	b.frame.click(card("github", `[data-action="connect"]`)) // open again
+	b.press(card("github", `[data-action="connect"]`)) // open again
 	b.answer("", "approve")
 	b.front()
 	b.wantFrameState("github", "connected")
