@@ -177,8 +177,19 @@ func (b *tab) sees(selector string) {
 // click clicks with the mouse.
 func (b *tab) click(selector string) {
 	b.t.Helper()
-	b.settles(selector)
-	b.do("clicking "+selector, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+	for end := time.Now().Add(patience); ; {
+		b.settles(selector)
+		ctx, cancel := context.WithTimeout(b.ctx, patience)
+		err := chromedp.Do(ctx, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+		cancel()
+		if err == nil {
+			return
+		}
+		// The page was replaced between looking and clicking: nothing was clicked.
+		if gone := strings.Contains(err.Error(), "Could not find node"); !gone || time.Now().After(end) {
+			b.t.Fatalf("clicking %s: %v: at %s: %s", selector, err, b.address(), b.says("body"))
+		}
+	}
 }
 
 // settles waits until an element is there and has come to rest: a click is aimed at where

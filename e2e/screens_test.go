@@ -184,6 +184,11 @@ func (s screens) save(name string) {
 	ctx, cancel := context.WithTimeout(s.ctx, patience)
 	defer cancel()
 	picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	if err != nil && strings.Contains(err.Error(), "too large") {
+		// The list of all types on a narrow screen is taller than Chromium photographs:
+		// what fits on the screen has to do.
+		picture, err = chromedp.Run(ctx, chromedp.CaptureScreenshot())
+	}
 	if err == nil {
 		err = os.MkdirAll("screenshots", 0o755)
 	}

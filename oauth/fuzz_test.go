@@ -1,6 +1,8 @@
 package oauth
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"net/url"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"patchbay/provider"
+	"patchbay/vault"
 )
 
 func FuzzTokenAnswer(f *testing.F) {
@@ -105,4 +108,29 @@ func FuzzRetryAfter(f *testing.F) {
 			t.Errorf("%q: %v", value, got)
 		}
 	})
+}
+
+// Nobody signs an instance without the secret.
+func FuzzSignedInstance(f *testing.F) {
+	good := signedInstance("sandbox-secret", `{"instanceId":"4f8cda49-0000-4000-8000-d6f39bcdc823"}`)
+	for _, seed := range []string{good, good + "=", "." + good, strings.Replace(good, ".", "..", 1), "a.b", "", "a.b.c", good[1:]} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, signed string) {
+		signature, payload, _ := strings.Cut(signed, ".")
+		if _, ok := wixVerify(signature, payload, vault.NewSecret("sandbox-secret")); ok && strings.TrimRight(signed, "=") != good {
+			if wixSignature(payload) != strings.TrimRight(signature, "=") {
+				t.Errorf("%q is taken for signed", signed)
+			}
+		}
+		if _, ok := wixVerify(signature, payload, vault.Secret{}); ok {
+			t.Errorf("%q is signed with no secret at all", signed)
+		}
+	})
+}
+
+func wixSignature(payload string) string {
+	mac := hmac.New(sha256.New, []byte("sandbox-secret"))
+	mac.Write([]byte(payload))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
