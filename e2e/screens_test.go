@@ -102,7 +102,7 @@ func TestScreens(t *testing.T) {
 	s.take("settings-reconnect-required")
 	b.open(b.demo.app + "/")
 	b.click(`[data-user="sam"]`)
-	b.sees(`[data-user="dana"]`) // Acme's page is Sam's now
+	b.sees(`[data-user="sam"][aria-current="true"]`) // Acme's page is Sam's now
 	b.click(`[data-action="open-connectors"]`)
 	b.sees(`[data-action="switch"]`)
 	s.take("switch")

@@ -40,7 +40,7 @@ func (c *Client) RevokeDetail(ctx context.Context, r Registration, t Tokens) (Re
 		return RevokedUnsupported, nil
 	}
 	outcome := RevokedUnknown
-	err := c.withClient("revoke", r, revokeStyle(how), func(secret vault.Secret) error {
+	err := c.withClient("revoke", r, revokeStyle(r), func(secret vault.Secret) error {
 		var err error
 		outcome, err = c.revokeOnce(ctx, r, t, token, secret)
 		return err
@@ -51,9 +51,13 @@ func (c *Client) RevokeDetail(ctx context.Context, r Registration, t Tokens) (Re
 	return outcome, err
 }
 
-// revokeStyle is how the client proves itself: as Auth says, or "filled" when the
-// secret stands in a header or a field.
-func revokeStyle(how *provider.Revoke) string {
+// revokeStyle is how the client proves itself: as Auth says, "filled" when the secret
+// stands in a header or a field, "none" for a client that has no secret.
+func revokeStyle(r Registration) string {
+	how := &r.Entry.Revoke
+	if r.Entry.Client.Public && len(r.ClientSecrets) == 0 {
+		return "none"
+	}
 	for _, values := range []map[string]string{how.Fields, how.Headers} {
 		for _, value := range values {
 			if strings.Contains(value, "{client_secret}") {
@@ -80,7 +84,11 @@ func (c *Client) revokeOnce(ctx context.Context, r Registration, t Tokens, token
 			return RevokedUnknown, &Error{Op: "revoke", Class: ProviderFault, reason: "the connection lacks what the provider wants to know it by"}
 		}
 	}
-	authenticate(r, how.Auth, secret, header, fields)
+	if style := revokeStyle(r); style == "none" && how.Auth != "none" && how.Auth != "bearer" {
+		fields[r.Entry.Client.IDParam] = r.ClientID
+	} else {
+		authenticate(r, how.Auth, secret, header, fields)
+	}
 	if how.Auth == "bearer" {
 		header.Set("Authorization", "Bearer "+token.Reveal())
 	}
@@ -98,7 +106,7 @@ func (c *Client) revokeOnce(ctx context.Context, r Registration, t Tokens, token
 	if outcome == RevokedYes {
 		return outcome, nil
 	}
-	failure.badClient = failure.badClient || a.status == 401 && slices.Contains([]string{"basic", "post", "filled"}, revokeStyle(how))
+	failure.badClient = failure.badClient || a.status == 401 && slices.Contains([]string{"basic", "post", "filled"}, revokeStyle(r))
 	return outcome, failure
 }
 

@@ -243,6 +243,18 @@ func TestRevocationsThatDataSays(t *testing.T) {
 	}
 }
 
+// A client without a secret says who it is in the body, as at the token endpoint.
+func TestRevocationByAPublicClient(t *testing.T) {
+	f := newFake(t)
+	f.on("/acme/revoke", 200, `{}`)
+	reg := f.at(t, written(t, "client: {auth: basic, public: true}\n"+plainAuthorize+plainToken+"revoke: {style: rfc7009, url: 'https://acme.example/r', auth: basic}\n"))
+	reg.ClientSecrets = nil
+	got, err := client(t, f).RevokeDetail(ctx, reg, Tokens{AccessToken: vault.NewSecret("acc")})
+	if last := f.last(t); got != RevokedYes || last.Form.Get("client_id") != "client-1" || last.Header.Get("Authorization") != "" {
+		t.Errorf("revoked %s, %v, asking %+v", got, err, last)
+	}
+}
+
 // The older secret is tried where the entry puts it into a header itself.
 func TestRevocationTriesTheOlderSecret(t *testing.T) {
 	f := newFake(t)

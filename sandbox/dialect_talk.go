@@ -189,7 +189,9 @@ func xDialect() *dialect {
 			plain := plainFaults[key]
 			switch key {
 			case faultClient:
-				return http.StatusUnauthorized, map[string]any{"error": "unauthorized_client", "error_description": "Missing valid authorization header"}
+				if strings.Contains(sentence, "missing") {
+					return http.StatusUnauthorized, map[string]any{"error": "unauthorized_client", "error_description": "Missing valid authorization header"}
+				}
 			case faultCode, faultReplay, faultRefresh:
 				return http.StatusBadRequest, map[string]any{"error": "invalid_request", "error_description": "Value passed for the token was invalid."}
 			}

@@ -123,9 +123,6 @@ func jiraDialect() *dialect {
 			if key == faultRefresh {
 				return http.StatusForbidden, map[string]any{"error": "invalid_grant", "error_description": "Unknown or invalid refresh token."}
 			}
-			if key == faultClient {
-				return http.StatusUnauthorized, map[string]any{"error": "access_denied", "error_description": "Unauthorized"}
-			}
 			return plain.status, map[string]any{"error": plain.name, "error_description": sentence}
 		},
 
