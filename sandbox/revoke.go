@@ -33,59 +33,16 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request, d *dialect) {
 	case revokeNone:
 		writeJSON(w, http.StatusNotFound, d.notFound)
 	case revokeRFC7009:
-		s.revokeRFC7009(w, r, d)
+		// A refresh token takes its access tokens along (section 2.1), and an unknown
+		// token is a success (section 2.2).
+		s.revokeForm(w, r, d, revokeForm{client: true})
 	case revokeByForm:
-		s.revokeByForm(w, r, d)
+		s.revokeForm(w, r, d, revokeForm{whole: true, deadStatus: http.StatusBadRequest, body: map[string]any{}})
 	case revokeByDelete:
 		s.revokeByDelete(w, r, d)
 	case revokeByBearer:
 		s.revokeByBearer(w, r, d)
 	}
-}
-
-// revokeRFC7009: a refresh token takes its access tokens along (section 2.1), and an
-// unknown token is a success (section 2.2).
-func (s *Server) revokeRFC7009(w http.ResponseWriter, r *http.Request, d *dialect) {
-	if !allowed(w, r, http.MethodPost) {
-		return
-	}
-	form, f := readForm(w, r)
-	if f != nil {
-		d.refuse(w, r, f)
-		return
-	}
-	client, f := d.authenticate(r, form)
-	if f != nil {
-		d.refuse(w, r, f)
-		return
-	}
-	if form.Get("token") == "" {
-		d.refuse(w, r, &fault{faultRequest, "The token is missing."})
-		return
-	}
-	s.grants.revoke(revokeRequest{dialect: d, token: form.Get("token"), client: client, accessOnly: true})
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(http.StatusOK)
-}
-
-func (s *Server) revokeByForm(w http.ResponseWriter, r *http.Request, d *dialect) {
-	if !allowed(w, r, http.MethodPost) {
-		return
-	}
-	form, f := readForm(w, r)
-	if f != nil {
-		d.refuse(w, r, f)
-		return
-	}
-	if form.Get("token") == "" {
-		d.refuse(w, r, &fault{faultRequest, "The token is missing."})
-		return
-	}
-	if s.grants.revoke(revokeRequest{dialect: d, token: form.Get("token")}) != tokenAlive {
-		d.refuse(w, r, &fault{faultToken, "Token expired or revoked."})
-		return
-	}
-	d.write(w, r, http.StatusOK, map[string]any{})
 }
 
 func (s *Server) revokeByDelete(w http.ResponseWriter, r *http.Request, d *dialect) {

@@ -161,8 +161,8 @@ func (s *Server) revokeMine(w http.ResponseWriter, r *http.Request, d *dialect, 
 	writeJSON(w, http.StatusOK, body)
 }
 
-// account ends every grant of an account at this provider for a client, as the
-// provider's own id names it.
+// revokeWhere ends every grant at this provider for a client whose account is that one,
+// and says how many there were.
 func (g *grants) revokeWhere(d *dialect, client string, is func(identity) bool) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
