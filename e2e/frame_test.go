@@ -59,7 +59,7 @@ func (b framed) target(kind, prefix string) *tab {
 	var (
 		found  *target.Info
 		seen   = map[string]bool{} // addresses, for the report
-		shown  = map[target.ID]bool{}
+		shown  = map[target.ID]time.Time{}
 		myself = chromedp.FromContext(b.ctx)
 	)
 	b.t.Cleanup(func() {
@@ -83,8 +83,8 @@ func (b framed) target(kind, prefix string) *tab {
 			switch {
 			case string(i.Type) == kind && strings.HasPrefix(i.URL, prefix):
 				found = i
-			case kind == "page" && string(i.Type) == kind && strings.HasPrefix(i.URL, b.demo.patchbay) && !shown[i.TargetID]:
-				shown[i.TargetID] = true
+			case kind == "page" && string(i.Type) == kind && strings.HasPrefix(i.URL, b.demo.patchbay+"/start") && time.Since(shown[i.TargetID]) > time.Second:
+				shown[i.TargetID] = time.Now()
 				command(b.tab, target.ActivateTarget, target.ActivateTargetParams{TargetID: i.TargetID})
 			}
 		}
