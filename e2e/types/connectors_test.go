@@ -178,6 +178,7 @@ func (d *doc) section(e *provider.Entry) {
 	if habits := habits(e); habits != "" {
 		d.line("- Its own ways: %s.", habits)
 	}
+	d.line("- Imitated: %s.", imitated(e))
 	if len(e.Uncertain) > 0 {
 		d.line("- Uncertain: %s.", strings.Join(e.Uncertain, "; "))
 	}
@@ -309,6 +310,35 @@ func habits(e *provider.Entry) string {
 	add(len(e.Errors.Denied) > 0, "a refusal by the person is called "+strings.Join(e.Errors.Denied, " or "))
 	add(e.Revoke.Style == "custom", "revocation is a "+e.Revoke.Method+revokeBody(e))
 	return strings.Join(list, "; ")
+}
+
+// imitated is what TestEveryType goes through with the type.
+func imitated(e *provider.Entry) string {
+	want := table[e.Type]
+	list := []string{"authorization", "refusal by the person", "exchange"}
+	if e.HasQuirk(provider.QuirkWixInstall) {
+		list = []string{"installation", "minting"}
+	}
+	list = append(list, "who-am-I", "a refused client", "a server in trouble")
+	if !want.vagueCode && !e.HasQuirk(provider.QuirkWixInstall) {
+		list = append(list, "a used code")
+	}
+	if want.refresh != "" {
+		list = append(list, "refresh", "a dead refresh token")
+	}
+	if want.revoke != oauth.RevokedUnsupported {
+		list = append(list, "revocation")
+	}
+	var vague []string
+	for what, is := range map[string]bool{"a refused client": want.vagueClient, "a used code": want.vagueCode, "the second revocation of a token": want.vagueDead} {
+		if is {
+			vague = append(vague, what)
+		}
+	}
+	if slices.Sort(vague); len(vague) > 0 {
+		return strings.Join(list, ", ") + "; what " + strings.Join(vague, " and ") + " is answered with, no source says clearly"
+	}
+	return strings.Join(list, ", ")
 }
 
 func revokeBody(e *provider.Entry) string {
