@@ -271,8 +271,10 @@ var mutations = []mutation{
 	// What the catalogue pins.
 	one("a host in an answer may be anybody's", "Security69", "provider/params.go",
 		"(len(c.Domains) == 0 || below(hostOf(value), c.Domains))", "true"),
-	one("a param may be anybody's host", "Security69", "provider/params.go",
-		"len(p.Domains) > 0 && !below(value, p.Domains) {", "len(p.Domains) > 999 {"),
+	{"a param may be anybody's host", "Security69", []edit{
+		{"provider/params.go", "len(p.Domains) > 0 && !below(value, p.Domains) {", "len(p.Domains) > 999 {"},
+		{"provider/params.go", "if !p.Pattern.MatchString(value) || strings", "if strings"},
+	}},
 	one("anybody may sign an instance", "ForgedInstance", "oauth/quirk_wix.go",
 		"if !hmac.Equal(sum, mac.Sum(nil)) {", "if len(sum) == 0 {"),
 	one("an instance signed for another app is taken", "ForgedInstance", "oauth/quirk_wix.go",
