@@ -49,6 +49,7 @@ type tab struct {
 	t       *testing.T
 	ctx     context.Context
 	origins []string // where requests may go
+	foreign bool     // a frame that another process draws
 
 	mu     sync.Mutex
 	faults []string
@@ -174,9 +175,13 @@ func (b *tab) sees(selector string) {
 	b.do("waiting for "+selector, chromedp.WaitVisible(chromedp.CSS(selector)))
 }
 
-// click clicks with the mouse.
+// click clicks with the mouse, and in a frame of another process by a gesture.
 func (b *tab) click(selector string) {
 	b.t.Helper()
+	if b.foreign {
+		b.gesture(selector)
+		return
+	}
 	for end := time.Now().Add(patience); ; {
 		b.settles(selector)
 		ctx, cancel := context.WithTimeout(b.ctx, patience)
@@ -190,6 +195,28 @@ func (b *tab) click(selector string) {
 			b.t.Fatalf("clicking %s: %v: at %s: %s", selector, err, b.address(), b.says("body"))
 		}
 	}
+}
+
+// gesture presses an element that can be seen and that nothing covers, as the user's own
+// act. A mouse event that the tools send into a frame of another process goes by way of
+// Chromium's compositor, which under load loses it or never answers; this does not.
+func (b *tab) gesture(selector string) {
+	b.t.Helper()
+	awaitFor(b.t, patience, "a press on "+selector, func() bool {
+		b.settles(selector)
+		ctx, cancel := context.WithTimeout(b.ctx, time.Second)
+		defer cancel()
+		pressed, err := chromedp.Run(ctx, chromedp.Evaluate[bool](fmt.Sprintf(`(() => {
+			const e = document.querySelector(%q)
+			if (!e) return false
+			e.scrollIntoView({block: "center", inline: "center", behavior: "instant"})
+			const r = e.getBoundingClientRect(), top = document.elementFromPoint(r.x + r.width / 2, r.y + r.height / 2)
+			if (!top || !e.contains(top)) return false
+			e.click()
+			return true
+		})()`, selector), func(p *runtime.EvaluateParams) { p.UserGesture = new(true) }))
+		return pressed || err != nil // an answer that was lost is of a page that the press replaced
+	})
 }
 
 // settles waits until an element is there and has come to rest: a click is aimed at where

@@ -90,43 +90,9 @@ func (b framed) target(kind, prefix string) *tab {
 		}
 		return found != nil
 	})
-	return newTab(b.t, b.ctx, true, nil, chromedp.WithTargetID(found.TargetID))
-}
-
-// press clicks in the frame and sees that something comes of it: another window, or other
-// words in the frame. Chromium now and then drops a click that its tools send to a frame
-// of another process which it has only just drawn; a person would press again, and so
-// does this.
-func (b framed) press(selector string) {
-	b.t.Helper()
-	for try := 1; ; try++ {
-		before, pages := b.frame.says("body"), b.pages()
-		b.frame.click(selector)
-		for end := time.Now().Add(4 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-			if b.pages() != pages || b.frame.says("body") != before {
-				return
-			}
-		}
-		if try == 3 {
-			b.t.Fatalf("pressed %s three times, and nothing came of it", selector)
-		}
-		b.t.Logf("a click on %s was lost", selector)
-	}
-}
-
-// pages counts the windows of this person.
-func (b framed) pages() (n int) {
-	b.t.Helper()
-	all, err := chromedp.Targets(b.ctx)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	for _, i := range all {
-		if i.Type == "page" && i.BrowserContextID == chromedp.FromContext(b.ctx).BrowserContextID {
-			n++
-		}
-	}
-	return n
+	t := newTab(b.t, b.ctx, true, nil, chromedp.WithTargetID(found.TargetID))
+	t.foreign = kind == "iframe"
+	return t
 }
 
 // blockThirdPartyCookies makes the tab treat cookies in frames of other sites as
@@ -200,7 +166,7 @@ func TestFrameInCircumstances(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := embed(t, query)
-			b.press(card("github", `[data-action="connect"]`))
+			b.frame.click(card("github", `[data-action="connect"]`))
 			tab := func() *tab { return b.target("page", b.demo.patchbay+"/flows/") }
 			if query != "provider=coop" {
 				b.answer("", "approve")
@@ -214,7 +180,7 @@ func TestFrameInCircumstances(t *testing.T) {
 			b.wantFrameState("github", "connected")
 			b.wantHeard("ready", "flow.started", "flow.waiting", "connected")
 
-			b.press(card("slack", `[data-action="connect"]`))
+			b.frame.click(card("slack", `[data-action="connect"]`))
 			b.answer("", "deny")
 			b.front()
 			b.frame.sees(card("slack", `[data-flow-code="access_denied"]`))
@@ -244,7 +210,7 @@ func TestFrameSandboxLacks(t *testing.T) {
 			b.frame.takeFaults() // the style sheet that the missing origin keeps away is how the page knows
 		},
 		"forms": func(t *testing.T, b framed) {
-			b.press(card("github", `[data-action="connect"]`))
+			b.frame.click(card("github", `[data-action="connect"]`))
 			b.frame.sees(`[data-flow-code="window_not_opened"]`)
 			if words := b.frame.says(`[data-flow-code="window_not_opened"]`); !strings.Contains(words, "allow-forms") {
 				t.Errorf("the page says %q", words)
@@ -253,7 +219,7 @@ func TestFrameSandboxLacks(t *testing.T) {
 			b.wantHeard("window.not_opened")
 		},
 		"popups": func(t *testing.T, b framed) {
-			b.press(card("github", `[data-action="connect"]`))
+			b.frame.click(card("github", `[data-action="connect"]`))
 			b.frame.sees(`[data-flow-code="window_not_opened"]`)
 			if words := b.frame.says(`[data-flow-code="window_not_opened"]`); !strings.Contains(words, "allow-popups") {
 				t.Errorf("the page says %q", words)
@@ -267,7 +233,7 @@ func TestFrameSandboxLacks(t *testing.T) {
 			b.sees(`[data-action="return"]`)
 		},
 		"scripts": func(t *testing.T, b framed) {
-			b.press(card("github", `[data-action="connect"]`))
+			b.frame.click(card("github", `[data-action="connect"]`))
 			b.answer("", "approve")
 			b.target("page", b.demo.patchbay+"/flows/").sees(`main[data-flow-status="connected"]`)
 			b.front()
@@ -276,7 +242,7 @@ func TestFrameSandboxLacks(t *testing.T) {
 			b.frame.takeFaults() // that script is blocked
 		},
 		"popups-to-escape-sandbox": func(t *testing.T, b framed) {
-			b.press(card("github", `[data-action="connect"]`))
+			b.frame.click(card("github", `[data-action="connect"]`))
 			b.wantHeard("flow.started")
 			b.front()
 			b.wantFrameState("github", "waiting")
@@ -308,7 +274,7 @@ func TestFrameSandboxLacks(t *testing.T) {
 func TestFrameTabClosed(t *testing.T) {
 	t.Parallel()
 	b := embed(t, "")
-	b.press(card("github", `[data-action="connect"]`))
+	b.frame.click(card("github", `[data-action="connect"]`))
 	p := b.target("page", b.demo.sandbox)
 	p.sees(`[data-action="approve"]`)
 	if _, err := chromedp.Call(p.ctx, cdppage.Close, chromedp.Void{}); err != nil {
@@ -316,7 +282,7 @@ func TestFrameTabClosed(t *testing.T) {
 	}
 	b.front()
 	b.wantFrameState("github", "waiting")
-	b.press(card("github", `[data-action="connect"]`)) // open again
+	b.frame.click(card("github", `[data-action="connect"]`)) // open again
 	b.answer("", "approve")
 	b.front()
 	b.wantFrameState("github", "connected")

@@ -13,7 +13,7 @@ import (
 )
 
 // patience is how long anything may take that is not meant to take long.
-const patience = 20 * time.Second
+const patience = 40 * time.Second
 
 // process is a running command of the program.
 type process struct {
