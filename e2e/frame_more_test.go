@@ -80,7 +80,7 @@ func TestFrameByKeyboard(t *testing.T) {
 func TestSecurity37_DoubleClick(t *testing.T) {
 	t.Parallel()
 	b := embed(t, "")
-	b.press(card("github", `[data-action="connect"]`))
+	b.frame.click(card("github", `[data-action="connect"]`))
 	b.answer("", "approve")
 	b.front()
 	b.wantFrameState("github", "connected")
@@ -149,7 +149,7 @@ func TestFrameBehindABufferingProxy(t *testing.T) {
 	b := framed{tourist: tourist{tab: openTab(t, true), demo: &demo{sandbox: provider.origin, patchbay: "http://" + s.public}}}
 	b.open(host.URL + "/")
 	b.frame = b.target("iframe", "http://"+s.public+"/embed/")
-	b.press(card("github", `[data-action="connect"]`))
+	b.frame.click(card("github", `[data-action="connect"]`))
 	b.answer("", "approve")
 	b.target("page", "http://"+s.public+"/flows/").sees(`main[data-flow-status="connected"]`)
 	b.front()

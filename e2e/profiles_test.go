@@ -90,7 +90,7 @@ func (b framed) api(method, path, body string) string {
 func TestSecurity1To3_AuthorizeAddressForwarded(t *testing.T) {
 	t.Parallel()
 	m := mallory(t)
-	m.press(card("github", `[data-action="connect"]`))
+	m.frame.click(card("github", `[data-action="connect"]`))
 	p := m.target("page", m.demo.sandbox)
 	p.sees(`[data-action="approve"]`)
 	address := p.address()
