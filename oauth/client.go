@@ -187,9 +187,12 @@ func errorIn(entry *provider.Entry, value any) (code string, bad bool) {
 	return "", bad
 }
 
+// secretless reports whether the provider registered this client without a secret.
+func (r Registration) secretless() bool { return r.Entry.Client.Public && len(r.ClientSecrets) == 0 }
+
 // clientStyle is how this registration proves itself at the token endpoint.
 func clientStyle(r Registration) string {
-	if r.Entry.Client.Public && len(r.ClientSecrets) == 0 {
+	if r.secretless() {
 		return "none"
 	}
 	return r.Entry.Client.Auth

@@ -40,9 +40,10 @@ func (c *Client) RevokeDetail(ctx context.Context, r Registration, t Tokens) (Re
 		return RevokedUnsupported, nil
 	}
 	outcome := RevokedUnknown
-	err := c.withClient("revoke", r, revokeStyle(r), func(secret vault.Secret) error {
+	style := revokeStyle(r)
+	err := c.withClient("revoke", r, style, func(secret vault.Secret) error {
 		var err error
-		outcome, err = c.revokeOnce(ctx, r, t, token, secret)
+		outcome, err = c.revokeOnce(ctx, r, t, token, secret, style)
 		return err
 	})
 	if outcome == RevokedYes && how.Unproven {
@@ -55,7 +56,7 @@ func (c *Client) RevokeDetail(ctx context.Context, r Registration, t Tokens) (Re
 // stands in a header or a field, "none" for a client that has no secret.
 func revokeStyle(r Registration) string {
 	how := &r.Entry.Revoke
-	if r.Entry.Client.Public && len(r.ClientSecrets) == 0 {
+	if r.secretless() {
 		return "none"
 	}
 	for _, values := range []map[string]string{how.Fields, how.Headers} {
@@ -68,7 +69,7 @@ func revokeStyle(r Registration) string {
 	return how.Auth
 }
 
-func (c *Client) revokeOnce(ctx context.Context, r Registration, t Tokens, token, secret vault.Secret) (Revoked, error) {
+func (c *Client) revokeOnce(ctx context.Context, r Registration, t Tokens, token, secret vault.Secret, style string) (Revoked, error) {
 	how := &r.Entry.Revoke
 	fill := []string{"{token}", token.Reveal(), "{client_id}", r.ClientID, "{client_secret}", secret.Reveal()}
 	for name, value := range t.ConnectionConfig {
@@ -84,7 +85,7 @@ func (c *Client) revokeOnce(ctx context.Context, r Registration, t Tokens, token
 			return RevokedUnknown, &Error{Op: "revoke", Class: ProviderFault, reason: "the connection lacks what the provider wants to know it by"}
 		}
 	}
-	if style := revokeStyle(r); style == "none" && how.Auth != "none" && how.Auth != "bearer" {
+	if r.secretless() && (how.Auth == "basic" || how.Auth == "post") {
 		fields[r.Entry.Client.IDParam] = r.ClientID
 	} else {
 		authenticate(r, how.Auth, secret, header, fields)
@@ -106,7 +107,7 @@ func (c *Client) revokeOnce(ctx context.Context, r Registration, t Tokens, token
 	if outcome == RevokedYes {
 		return outcome, nil
 	}
-	failure.badClient = failure.badClient || a.status == 401 && slices.Contains([]string{"basic", "post", "filled"}, revokeStyle(r))
+	failure.badClient = failure.badClient || a.status == 401 && slices.Contains([]string{"basic", "post", "filled"}, style)
 	return outcome, failure
 }
 

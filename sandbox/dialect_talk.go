@@ -189,7 +189,7 @@ func xDialect() *dialect {
 			plain := plainFaults[key]
 			switch key {
 			case faultClient:
-				if strings.Contains(sentence, "missing") {
+				if sentence == noClient {
 					return http.StatusUnauthorized, map[string]any{"error": "unauthorized_client", "error_description": "Missing valid authorization header"}
 				}
 			case faultCode, faultReplay, faultRefresh:

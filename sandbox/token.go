@@ -151,6 +151,10 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, *fault) {
 	return r.PostForm, nil
 }
 
+// noClient is said where the client did not authenticate at all; some providers answer
+// that in other words than a wrong secret.
+const noClient = "The client id is missing where this provider looks for it."
+
 // authenticate checks the client in the ways this provider knows, and no two at once
 // (RFC 6749 section 2.3). Every client has the same secret.
 func (d *dialect) authenticate(r *http.Request, form url.Values) (string, *fault) {
@@ -178,7 +182,7 @@ func (d *dialect) authenticate(r *http.Request, form url.Values) (string, *fault
 	}
 	switch {
 	case id == "":
-		return "", &fault{faultClient, "The client id is missing where this provider looks for it."}
+		return "", &fault{faultClient, noClient}
 	case secret != clientSecret:
 		return "", &fault{faultClient, "The client secret is not " + clientSecret + "."}
 	}
