@@ -32,6 +32,7 @@ var commands = []command{
 	{"serve", "the real server", runServe},
 	{"apply", "make the stored apps and connectors equal a file", runApply},
 	{"keys", "make a new encryption key: keys new", runKeys},
+	{"types", "write the TypeScript declaration of an app's integration types", runTypes},
 	{"sandbox", "the pretend provider alone", runSandbox},
 	{"healthcheck", "ask a running server whether it is ready", runHealthcheck},
 	{"version", "print the version", runVersion},

@@ -42,7 +42,11 @@ func build(ctx context.Context, s *config.Settings, log *slog.Logger) (*house, e
 	if err != nil {
 		return nil, err
 	}
-	client := &oauth.Client{HTTP: outbound}
+	calls, err := oauth.NewAPIClient(s.OutboundAllow)
+	if err != nil {
+		return nil, err
+	}
+	client := &oauth.Client{HTTP: outbound, API: calls}
 	catalog, err := readCatalog(ctx, s, client)
 	if err != nil {
 		return nil, err

@@ -310,12 +310,24 @@ func reveal(secrets []vault.Secret) []string {
 // userConnector finds a connector that end users link accounts of their own with.
 // A shared one answers as if it did not exist.
 func (s *Service) userConnector(ctx context.Context, appID, id string) (*App, *Connector, error) {
+	return s.connector(ctx, appID, id, ModeUser)
+}
+
+// connectorOf finds a connector of the kind that the owner's connections belong to.
+func (s *Service) connectorOf(ctx context.Context, appID, id string, o Owner) (*App, *Connector, error) {
+	if o == (Owner{}) {
+		return s.connector(ctx, appID, id, ModeShared)
+	}
+	return s.connector(ctx, appID, id, ModeUser)
+}
+
+func (s *Service) connector(ctx context.Context, appID, id string, mode ConnectorMode) (*App, *Connector, error) {
 	a, err := s.App(ctx, appID)
 	if err != nil {
 		return nil, nil, err
 	}
 	c, ok := a.Connector(id)
-	if !ok || c.Mode != ModeUser {
+	if !ok || c.Mode != mode {
 		return nil, nil, errNoConnector
 	}
 	return a, c, nil

@@ -122,10 +122,28 @@ func (s *Service) UserConnections(ctx context.Context, app, user string) ([]Conn
 
 // UserConnection returns the end user's connection of a connector, or not_connected.
 func (s *Service) UserConnection(ctx context.Context, app, connector, user string) (Connection, error) {
-	if _, _, err := s.userConnector(ctx, app, connector); err != nil {
+	return s.OwnerConnection(ctx, app, connector, OwnerOf(user))
+}
+
+// FlowConnection returns the connection that a flow made, while it is still that one;
+// not_connected otherwise.
+func (s *Service) FlowConnection(ctx context.Context, f *Flow) (Connection, error) {
+	if f.Connection == "" {
+		return Connection{}, errNotConnected
+	}
+	conn, err := s.OwnerConnection(ctx, f.App, f.Connector, f.Owner())
+	if err == nil && conn.ID != f.Connection {
+		return Connection{}, errNotConnected
+	}
+	return conn, err
+}
+
+// OwnerConnection returns the connection of a connector and owner, or not_connected.
+func (s *Service) OwnerConnection(ctx context.Context, app, connector string, o Owner) (Connection, error) {
+	if _, _, err := s.connectorOf(ctx, app, connector, o); err != nil {
 		return Connection{}, err
 	}
-	conn, err := s.Store.Connection(ctx, app, connector, OwnerOf(user))
+	conn, err := s.Store.Connection(ctx, app, connector, o)
 	if isNotFound(err) {
 		return Connection{}, errNotConnected
 	}

@@ -24,14 +24,15 @@ type ConnectSession struct {
 	ID         string
 	App        string
 	Mode       Mode
-	User       EndUser
+	User       EndUser  // zero for the link of a shared connector
 	Connectors []string // nil: all of the app's
 	Origin     string   // of an embed session: the one page that may frame it
 	ReturnURL  string
 	Lang       string
-	Parent     string // the connect session whose token made this link
-	URLHash    []byte // of the secret in the address
-	TokenHash  []byte // of the user token; nil for a link
+	Parent     string   // the connect session whose token made this link
+	Scopes     []string // of a shared connector's link: what is asked; nil: the connector's own
+	URLHash    []byte   // of the secret in the address
+	TokenHash  []byte   // of the user token; nil for a link
 	CreatedAt  time.Time
 	ExpiresAt  time.Time
 	UsedAt     time.Time // when the ticket of a redirect was used

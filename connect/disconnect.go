@@ -91,7 +91,7 @@ func (s *Service) RevokeSupported(c *Connector, conn *Connection) bool {
 // known has none.
 func (s *Service) DeleteUser(ctx context.Context, app, user string) (int, error) {
 	a, err := s.App(ctx, app)
-	if err != nil {
+	if err != nil || user == "" { // nobody: what the app shares is not a user's
 		return 0, err
 	}
 	if err := s.Store.ForgetUser(ctx, app, user); err != nil {
@@ -135,6 +135,54 @@ func (s *Service) disconnectAll(ctx context.Context, a *App, conns []Connection)
 	}
 	wg.Wait()
 	return first
+}
+
+// Breached counts what Breach removed, and by what the provider said.
+type Breached struct {
+	Removed int
+	Revoked map[oauth.Revoked]int // all four answers are keys
+}
+
+// Breach removes every connection of a user connector and asks the provider to revoke
+// each, four at a time. What the provider said is counted. It goes on when the caller
+// hangs up; whatever stops it, asking again goes on with what is left.
+func (s *Service) Breach(ctx context.Context, app, connector string) (Breached, error) {
+	_, c, err := s.userConnector(ctx, app, connector)
+	if err != nil {
+		return Breached{}, err
+	}
+	ctx = context.WithoutCancel(ctx)
+	conns, err := s.Store.ConnectorConnections(ctx, app, connector)
+	if err != nil {
+		return Breached{}, err
+	}
+	out := Breached{Revoked: map[oauth.Revoked]int{
+		oauth.RevokedYes: 0, oauth.RevokedNo: 0, oauth.RevokedUnsupported: 0, oauth.RevokedUnknown: 0,
+	}}
+	var (
+		first error
+		wg    sync.WaitGroup
+		mu    sync.Mutex
+		slots = make(chan struct{}, 4)
+	)
+	for i := range conns {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			done, err := s.disconnect(ctx, c, conns[i].Owner)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil && first == nil {
+				first = err
+			}
+			if done.Removed {
+				out.Removed++
+				out.Revoked[done.Revoked]++
+			}
+		})
+	}
+	wg.Wait()
+	return out, first
 }
 
 // describeConnections counts for people: "1 connection", "3 connections".

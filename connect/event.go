@@ -19,6 +19,7 @@ const (
 	EventDisconnected       EventKind = "connection.deleted"
 	EventReconnectRequired  EventKind = "connection.reconnect_required"
 	EventTokenRead          EventKind = "token.read"
+	EventAPICalled          EventKind = "api.called"
 	EventTokenRefreshed     EventKind = "token.refreshed"
 	EventRefreshFailed      EventKind = "token.refresh_failed"
 	EventNotMe              EventKind = "security.not_me"

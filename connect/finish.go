@@ -24,7 +24,7 @@ func (s *Service) finish(ctx context.Context, f Flow, sec flowSecrets) (Flow, er
 	}
 	ctx, done := s.detached(ctx)
 	defer done()
-	_, c, err := s.userConnector(ctx, f.App, f.Connector)
+	_, c, err := s.connectorOf(ctx, f.App, f.Connector, f.Owner())
 	if err != nil {
 		return f, err
 	}
@@ -88,7 +88,7 @@ func (s *Service) failed(ctx context.Context, f Flow, cause error) (Flow, error)
 // store compares and keeps what the provider granted.
 func (s *Service) store(ctx context.Context, f Flow, c *Connector, reg oauth.Registration, t oauth.Tokens, account Account) (Flow, error) {
 	for {
-		old, err := s.Store.Connection(ctx, f.App, f.Connector, OwnerOf(f.User.ID))
+		old, err := s.Store.Connection(ctx, f.App, f.Connector, f.Owner())
 		if err != nil && !isNotFound(err) {
 			s.revokeFresh(ctx, c, reg, t, account, old)
 			return f, err
@@ -162,7 +162,7 @@ func outcome(c *Connection, t oauth.Tokens) Code {
 
 // drop takes back a grant that cannot be kept, beside a connection that may be there.
 func (s *Service) drop(ctx context.Context, f *Flow, c *Connector, reg oauth.Registration, t oauth.Tokens, account Account) {
-	old, err := s.Store.Connection(ctx, f.App, f.Connector, OwnerOf(f.User.ID))
+	old, err := s.Store.Connection(ctx, f.App, f.Connector, f.Owner())
 	if err == nil || isNotFound(err) {
 		s.revokeFresh(ctx, c, reg, t, account, old)
 	}
@@ -192,7 +192,7 @@ func (s *Service) revokeFresh(ctx context.Context, c *Connector, reg oauth.Regis
 // Siblings are the other connections that a revocation of this one ends with it,
 // because the provider revokes whole grants.
 func (s *Service) Siblings(ctx context.Context, conn *Connection) ([]Connection, error) {
-	_, c, err := s.userConnector(ctx, conn.App, conn.Connector)
+	_, c, err := s.connectorOf(ctx, conn.App, conn.Connector, conn.Owner)
 	if err != nil {
 		return nil, err
 	}
@@ -245,7 +245,7 @@ func (s *Service) newConnection(f *Flow, c *Connector, reg oauth.Registration, t
 		granted = f.Scopes // RFC 6749 section 5.1: not named means as asked
 	}
 	conn := Connection{
-		ID: old.ID, App: f.App, Connector: f.Connector, Type: c.Type, Owner: OwnerOf(f.User.ID),
+		ID: old.ID, App: f.App, Connector: f.Connector, Type: c.Type, Owner: f.Owner(),
 		Status: ConnectionConnected, Account: account,
 		Asked: f.Scopes, Scopes: granted, Missing: reg.Entry.Missing(f.Scopes, granted),
 		Config: t.ConnectionConfig, Params: f.Params, Proofs: f.Proofs, Assurance: AssuranceOf(f.Proofs),

@@ -99,7 +99,7 @@ type Flow struct {
 	App       string
 	Connector string
 	Mode      Mode
-	User      EndUser
+	User      EndUser // zero: an account for the whole app
 	Status    Status
 	Code      Code // "" until the end
 	Version   int64
@@ -127,6 +127,12 @@ type Flow struct {
 	FinishedAt time.Time
 }
 
+// Owner is whose connection the flow makes.
+func (f *Flow) Owner() Owner { return OwnerOf(f.User.ID) }
+
+// Shared reports whether the flow connects an account for the whole app.
+func (f *Flow) Shared() bool { return f.Owner() == Owner{} }
+
 // FlowDetail is what the result page tells beyond the code.
 type FlowDetail struct {
 	Account       string   `json:"account,omitempty"`       // label of the linked account
@@ -148,7 +154,7 @@ type flowSecrets struct {
 }
 
 func flowContext(f *Flow) vault.Context {
-	return vault.Context{App: f.App, Connector: f.Connector, User: OwnerOf(f.User.ID).Key(), Row: f.ID, Purpose: "flow"}
+	return vault.Context{App: f.App, Connector: f.Connector, User: f.Owner().Key(), Row: f.ID, Purpose: "flow"}
 }
 
 func (s *Service) flowSecrets(f *Flow) (flowSecrets, error) {

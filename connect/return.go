@@ -128,7 +128,7 @@ func (s *Service) checkBrowser(ctx context.Context, f *Flow, q ReturnRequest) er
 // takeAnswer is steps e and f, and what follows them. False: the flow was moved by
 // another request first.
 func (s *Service) takeAnswer(ctx context.Context, f *Flow, query url.Values) (Returned, bool, error) {
-	a, c, err := s.userConnector(ctx, f.App, f.Connector)
+	a, c, err := s.connectorOf(ctx, f.App, f.Connector, f.Owner())
 	if err != nil {
 		return Returned{}, false, err
 	}
@@ -164,6 +164,9 @@ func (s *Service) takeAnswer(ctx context.Context, f *Flow, query url.Values) (Re
 // sufficient reports whether the proofs that this flow can still get are what the app
 // demands now; its settings may have changed since the start.
 func sufficient(a *App, f *Flow) bool {
+	if f.Shared() {
+		return f.Need == ProofHuman
+	}
 	switch f.Need {
 	case ProofApp:
 		return a.VerifyURL != ""

@@ -22,8 +22,9 @@ type StartGrant struct {
 	SameWindow bool
 
 	ticket  ticket
-	session string // connect session of the link or frame
-	has     Proof  // what the start itself proves: frame, login or nothing
+	session string   // connect session of the link or frame
+	scopes  []string // asked; nil: the connector's own
+	has     Proof    // what the start itself proves: frame, login or nothing
 }
 
 // AppID is the app that the ticket is of, also where the ticket was refused; "" for
@@ -33,6 +34,25 @@ func (g *StartGrant) AppID() string { return g.ticket.app }
 // Embedded reports whether the ticket stood on a page of an embed session.
 func (g *StartGrant) Embedded() bool {
 	return g.ticket.kind == ticketFrame || g.ticket.kind == ticketEmbed
+}
+
+// Shared reports whether the start is of an account for the whole app.
+func (g *StartGrant) Shared() bool { return OwnerOf(g.User.ID) == Owner{} }
+
+// need is the proof, beside browser, that the flow needs. A shared account is linked by
+// an informed person: min_assurance and verify_url concern end users.
+func (g *StartGrant) need() Proof {
+	if g.Shared() {
+		return ProofHuman
+	}
+	return Required(g.App, g.has)
+}
+
+func (g *StartGrant) asked(s *Service) []string {
+	if g.scopes != nil {
+		return g.scopes
+	}
+	return s.AskedScopes(g.Connector)
 }
 
 // Started is a flow that was begun: where the browser goes next, and the secret that
@@ -72,6 +92,9 @@ func (s *Service) CheckTicket(ctx context.Context, text string, browser []Browse
 		if err := s.grantOf(ctx, &g, ModeLink); err != nil {
 			return g, err
 		}
+		if g.Shared() {
+			break // who is signed in to the app here plays no part
+		}
 		if other := OtherUser(browser, t.app, g.User.ID); other != nil {
 			return g, errOtherUser
 		}
@@ -90,7 +113,7 @@ func (s *Service) CheckTicket(ctx context.Context, text string, browser []Browse
 	default:
 		return g, errTicketDead
 	}
-	g.App, g.Connector, err = s.userConnector(ctx, t.app, t.connector)
+	g.App, g.Connector, err = s.connectorOf(ctx, t.app, t.connector, OwnerOf(g.User.ID))
 	return g, err
 }
 
@@ -108,7 +131,7 @@ func (s *Service) grantOf(ctx context.Context, g *StartGrant, mode Mode) error {
 			return cmp.Or(err, error(errTicketDead))
 		}
 	}
-	g.User, g.Mode, g.ReturnURL, g.Lang, g.session = cs.User, mode, cs.ReturnURL, cs.Lang, cs.ID
+	g.User, g.Mode, g.ReturnURL, g.Lang, g.session, g.scopes = cs.User, mode, cs.ReturnURL, cs.Lang, cs.ID, cs.Scopes
 	return nil
 }
 
@@ -177,8 +200,8 @@ func (s *Service) Start(ctx context.Context, g StartGrant, params map[string]str
 	now := s.now()
 	f := Flow{
 		ID: newID("fl_"), App: g.App.ID, Connector: g.Connector.ID, Mode: g.Mode, User: g.User,
-		Status: StatusStarted, Version: 1, Need: Required(g.App, g.has),
-		Scopes: s.AskedScopes(g.Connector), Params: asked, ReturnURL: g.ReturnURL, Lang: g.Lang,
+		Status: StatusStarted, Version: 1, Need: g.need(),
+		Scopes: g.asked(s), Params: asked, ReturnURL: g.ReturnURL, Lang: g.Lang,
 		Session: g.session, Reconnect: existing.ID != "", CreatedAt: now, MovedAt: now,
 		Detail: FlowDetail{Account: existing.Account.Label(), Trace: Trace(ctx), SameWindow: g.SameWindow},
 	}
@@ -214,7 +237,7 @@ func (s *Service) Start(ctx context.Context, g StartGrant, params map[string]str
 	}
 	s.emit(ctx, ev)
 	out := Started{Flow: f, App: g.App, Connector: g.Connector, Cookie: cookie, ContinueURL: to, Press: f.Need == ProofHuman}
-	if !enough(g.App, f.Need) {
+	if !g.Shared() && !enough(g.App, f.Need) {
 		out.ContinueURL = ""
 		if _, err := s.end(ctx, &out.Flow, StatusFailed, CodeAssuranceTooLow); err != nil {
 			return Started{}, err

@@ -71,6 +71,16 @@ type Store interface {
 	// Unpark removes them; it is no error when they are gone.
 	Unpark(ctx context.Context, idHash []byte) error
 
+	// RequestShared adds a builder's request with the session of its link, and ends the
+	// link of the request before it, whose id is after, "" for none; requests from before
+	// forgetBefore are dropped. False: another request came first, or the connector is
+	// gone; nothing changed. Durable.
+	RequestShared(ctx context.Context, r SharedRequest, cs ConnectSession, after string, forgetBefore time.Time) (bool, error)
+	// SharedRequests lists the requests of an app, newest first.
+	SharedRequests(ctx context.Context, app string) ([]SharedRequest, error)
+	// ForgetShared removes the requests for a connector and ends their links. Durable.
+	ForgetShared(ctx context.Context, app, connector string, now time.Time) error
+
 	// Connect makes or replaces a connection and ends its flow. Durable.
 	Connect(ctx context.Context, c Connecting) (ConnectResult, error)
 	// Connection finds the connection of a connector and owner.

@@ -18,6 +18,7 @@ import (
 // What the app of these tests and Patchbay know of each other.
 const (
 	serviceToken    = "e2e-service-token-of-acme"
+	builderKey      = "b44k_e2e_builder_of_acme"
 	userTokenSecret = "e2e-secret-of-thirty-two-bytes-or-more"
 )
 
@@ -74,7 +75,7 @@ func (s settings) env(more ...string) []string {
 		"PATCHBAY_LISTEN=" + s.address, "PATCHBAY_PUBLIC_URL=http://" + s.publicHost(),
 		"PATCHBAY_DATABASE=sqlite:" + s.database(), "PATCHBAY_KEYS=" + s.key, "PATCHBAY_RATE_LIMIT=off",
 		"PATCHBAY_OUTBOUND_ALLOW=" + s.sandbox, "PATCHBAY_LOG_FORMAT=json",
-		"ACME_SERVICE_TOKEN=" + serviceToken, "ACME_USER_TOKEN_SECRET=" + userTokenSecret, "ACME_CLIENT_SECRET=sandbox-secret",
+		"ACME_SERVICE_TOKEN=" + serviceToken, "ACME_BUILDER_KEY=" + builderKey, "ACME_USER_TOKEN_SECRET=" + userTokenSecret, "ACME_CLIENT_SECRET=sandbox-secret",
 	}, more...)
 }
 
@@ -100,30 +101,43 @@ var appsFile = template.Must(template.New("").Parse(`apps:
   - id: acme
     name: Acme Notes
     service_tokens:
-      - {name: backend, token: "${ACME_SERVICE_TOKEN}", scopes: [tokens, sessions]}
+      - {name: backend, token: "${ACME_SERVICE_TOKEN}", scopes: [tokens, sessions, proxy]}
+    builder_keys:
+      - {name: builder, token: "${ACME_BUILDER_KEY}"}
     user_tokens: {hs256_secret: "${ACME_USER_TOKEN_SECRET}"}
     origins: [{{.Origin}}]
     return_urls: [{{.Origin}}/settings]{{with .Verify}}
     verify_url: {{.}}{{end}}
     connectors:{{range .Connectors}}
-      - id: {{.}}
-        type: {{.}}
+      - id: {{.ID}}
+        type: {{.Type}}
+        mode: {{.Mode}}
         client_id: acme
         client_secret: "${ACME_CLIENT_SECRET}"
         endpoints:
-          authorize: {{$.Sandbox}}/{{.}}/authorize
-          token: {{$.Sandbox}}/{{.}}/token
-          revoke: {{$.Sandbox}}/{{.}}/revoke
-          userinfo: {{$.Sandbox}}/{{.}}/userinfo
-          api: {{$.Sandbox}}/{{.}}/api{{end}}
+          authorize: {{$.Sandbox}}/{{.Type}}/authorize
+          token: {{$.Sandbox}}/{{.Type}}/token
+          revoke: {{$.Sandbox}}/{{.Type}}/revoke
+          userinfo: {{$.Sandbox}}/{{.Type}}/userinfo
+          api: {{$.Sandbox}}/{{.Type}}/api{{end}}
 `))
 
-// apps writes an apps file with connectors whose ids are their types.
+// apps writes an apps file with connectors whose ids are their types. "shared:TYPE" is
+// one for the whole app, with the id team-TYPE.
 func (s settings) apps(t *testing.T, origin string, connectors ...string) string {
 	t.Helper()
 	var text strings.Builder
+	type connector struct{ ID, Type, Mode string }
+	var list []connector
+	for _, c := range connectors {
+		if typ, shared := strings.CutPrefix(c, "shared:"); shared {
+			list = append(list, connector{"team-" + typ, typ, "shared"})
+		} else {
+			list = append(list, connector{c, c, "user"})
+		}
+	}
 	err := appsFile.Execute(&text, map[string]any{
-		"Origin": origin, "Verify": s.verify, "Connectors": connectors, "Sandbox": "http://" + s.sandbox,
+		"Origin": origin, "Verify": s.verify, "Connectors": list, "Sandbox": "http://" + s.sandbox,
 	})
 	if err != nil {
 		t.Fatal(err)

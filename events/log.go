@@ -35,7 +35,7 @@ func Log(log *slog.Logger) func(context.Context, connect.Event) {
 
 func level(k connect.EventKind) slog.Level {
 	switch {
-	case k == connect.EventTokenRead:
+	case k == connect.EventTokenRead, k == connect.EventAPICalled:
 		return slog.LevelDebug
 	case strings.HasPrefix(string(k), "security."), k == connect.EventRefreshFailed, k == connect.EventExchangeFailed:
 		return slog.LevelWarn

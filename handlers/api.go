@@ -28,6 +28,8 @@ var (
 	tokenReads   = access{kind: session.ServiceToken, scope: "tokens", reads: true}
 	tokenCalls   = access{kind: session.ServiceToken, scope: "tokens"}
 	sessionCalls = access{kind: session.ServiceToken, scope: "sessions"}
+	proxyCalls   = access{kind: session.ServiceToken, scope: "proxy"}
+	builders     = access{kind: session.BuilderKey}
 )
 
 // call is a request of the API whose caller is known and allowed.

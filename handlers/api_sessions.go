@@ -110,14 +110,11 @@ func (s *Server) flow(c *call) error {
 
 // flowConnection is the connection that the flow made, while it is still that one.
 func (s *Server) flowConnection(c *call, f *connect.Flow) (*connectionJSON, error) {
-	if f.Connection == "" {
-		return nil, nil
-	}
-	conn, err := s.Service.UserConnection(c.Request().Context(), f.App, f.Connector, f.User.ID)
+	conn, err := s.Service.FlowConnection(c.Request().Context(), f)
 	switch code := connect.CodeOf(err); {
-	case err == nil && conn.ID == f.Connection:
+	case err == nil:
 		return connectionOf(&conn), nil
-	case err == nil, code == connect.CodeNotConnected, code == connect.CodeNotFound:
+	case code == connect.CodeNotConnected, code == connect.CodeNotFound:
 		return nil, nil
 	}
 	return nil, err

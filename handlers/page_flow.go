@@ -87,7 +87,7 @@ func (s *Server) interstitial(c echo.Context, begun *connect.Started, inSession 
 	p := views.InterstitialPage{
 		Page: s.page(c, begun.App, &f.User), FlowID: f.ID, Connector: s.connector(begun.Connector, f.Scopes),
 		ContinueURL: begun.ContinueURL, Press: begun.Press, Reconnect: f.Reconnect,
-		CancelURL: "/flows/" + f.ID + "/cancel",
+		CancelURL: "/flows/" + f.ID + "/cancel", Shared: f.Shared(),
 	}
 	if begun.Press {
 		p.NotMeURL = "/flows/" + f.ID + "/not-me"
@@ -205,7 +205,7 @@ func (s *Server) result(c echo.Context, f *connect.Flow, app *connect.App, here 
 		return errNoPage
 	}
 	p := s.outcome(f, k)
-	p.Page = s.page(c, app, &f.User)
+	p.Page, p.Shared = s.page(c, app, &f.User), f.Shared()
 	if f.Detail.Trace != "" {
 		p.Trace = f.Detail.Trace
 	}

@@ -85,17 +85,24 @@ func (s *Server) linkPage(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if other := connect.OtherUser(here, app.ID, cs.User.ID); other != nil {
-		return s.otherUserPage(c, app, other)
+	shared := k.Mode == connect.ModeShared
+	if !shared {
+		if other := connect.OtherUser(here, app.ID, cs.User.ID); other != nil {
+			return s.otherUserPage(c, app, other)
+		}
+		if connect.MustSignIn(app, here, cs.User.ID) {
+			return signInFirst{loginPath(app.ID, c.Request().URL.EscapedPath())}
+		}
 	}
-	if connect.MustSignIn(app, here, cs.User.ID) {
-		return signInFirst{loginPath(app.ID, c.Request().URL.EscapedPath())}
-	}
-	conn, err := s.Service.UserConnection(ctx, app.ID, k.ID, cs.User.ID)
+	conn, err := s.Service.OwnerConnection(ctx, app.ID, k.ID, connect.OwnerOf(cs.User.ID))
 	if err != nil && connect.CodeOf(err) != connect.CodeNotConnected {
 		return err
 	}
-	v := s.connector(k, s.Service.AskedScopes(k))
+	asked := cs.Scopes
+	if asked == nil {
+		asked = s.Service.AskedScopes(k)
+	}
+	v := s.connector(k, asked)
 	if err == nil {
 		v.State, v.Connected = string(conn.Status), true
 	}
@@ -103,7 +110,7 @@ func (s *Server) linkPage(c echo.Context) error {
 	if err := s.linkWaiting(c, &cs, &v); err != nil {
 		return err
 	}
-	return render(c, http.StatusOK, views.Link(views.LinkPage{Page: s.page(c, app, &cs.User), Connector: v, ExpiresAt: cs.ExpiresAt}))
+	return render(c, http.StatusOK, views.Link(views.LinkPage{Page: s.page(c, app, &cs.User), Connector: v, ExpiresAt: cs.ExpiresAt, Shared: shared}))
 }
 
 // linkWaiting shows a flow under way that this browser began from the link.

@@ -39,7 +39,7 @@ func (s *Server) page(c echo.Context, app *connect.App, user *connect.EndUser) v
 			p.Theme.LogoURL = appPath(app.ID, "logo") + "?v=" + themeVersion(app)
 		}
 	}
-	if user != nil {
+	if user != nil && user.ID != "" { // a shared connector's flow has none
 		p.User = &views.User{ID: user.ID, Name: user.Name, Email: user.Email}
 	}
 	return p

@@ -54,6 +54,7 @@ func (s *Server) Handler() http.Handler {
 const (
 	get  = http.MethodGet
 	post = http.MethodPost
+	put  = http.MethodPut
 	del  = http.MethodDelete
 )
 
@@ -120,6 +121,16 @@ func (s *Server) routes(e *echo.Echo) {
 	api(post, "/flows/:flow/confirm", s.confirm, sessionCalls)
 	api(get, "/users/:user/connections", s.userConnections, tokenCalls)
 	api(del, "/users/:user", s.deleteUser, sessionCalls)
+	api(get, "/external-auth/tokens/:type", s.sharedToken, tokenReads)
+	api(get, "/external-auth/tokens/connectors/:connector", s.workspaceToken, tokenReads)
+	api(post, "/connectors/:type/call", s.callAPI, proxyCalls)
+	api(get, "/external-auth/available-integrations", s.integrations, builders)
+	api(get, "/external-auth/list", s.sharedList, builders)
+	api(put, "/external-auth/integrations/:type", s.requestShared, builders)
+	api(get, "/external-auth/status", s.sharedStatus, builders)
+	api(del, "/external-auth/integrations/:type/remove", s.removeShared, builders)
+	api(del, "/connectors/:type/connections", s.breach, builders)
+	api(get, "/payments/stripe/status", s.stripeStatus, builders)
 }
 
 // preflights are the addresses that browsers may ask about with OPTIONS.

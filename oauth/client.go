@@ -38,6 +38,7 @@ type Registration struct {
 // hour, and may be used from several goroutines.
 type Client struct {
 	HTTP      *http.Client     // from [NewHTTPClient]; required
+	API       *http.Client     // from [NewAPIClient], for [Client.Call]; nil: HTTP
 	Now       func() time.Time // nil: time.Now
 	UserAgent string           // "": patchbay
 

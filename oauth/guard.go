@@ -19,6 +19,7 @@ import (
 // Limits of every outbound call.
 const (
 	callTimeout    = 10 * time.Second // from dialling to the last byte of the body
+	apiTimeout     = 30 * time.Second // the same of a call for a builder
 	maxBody        = 1 << 20          // bytes, after decompression
 	maxHeader      = 64 << 10         // bytes of response headers
 	connectTimeout = 5 * time.Second
@@ -46,6 +47,18 @@ var (
 //
 // The error names every entry of allow that is not host:port.
 func NewHTTPClient(allow []string) (*http.Client, error) {
+	return newClient(allow, callTimeout, true)
+}
+
+// NewAPIClient is NewHTTPClient for calls in the name of a builder: they may take 30 s,
+// and no connection is used again. A request that fails on a used connection is sent
+// once more by net/http where it thinks that this does no harm, and what a call does
+// at the provider it cannot know.
+func NewAPIClient(allow []string) (*http.Client, error) {
+	return newClient(allow, apiTimeout, false)
+}
+
+func newClient(allow []string, timeout time.Duration, reuse bool) (*http.Client, error) {
 	allowed, err := parseAllow(allow)
 	if err != nil {
 		return nil, err
@@ -62,7 +75,8 @@ func NewHTTPClient(allow []string) (*http.Client, error) {
 		},
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    connectTimeout,
-		ForceAttemptHTTP2:      true,
+		ForceAttemptHTTP2:      reuse,
+		DisableKeepAlives:      !reuse,
 		MaxIdleConnsPerHost:    16,
 		MaxIdleConns:           256,
 		IdleConnTimeout:        90 * time.Second,
@@ -70,7 +84,7 @@ func NewHTTPClient(allow []string) (*http.Client, error) {
 	}
 	return &http.Client{
 		Transport:     &guard{next: transport, allowed: allowed},
-		Timeout:       callTimeout,
+		Timeout:       timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}, nil
 }

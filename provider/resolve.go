@@ -145,3 +145,30 @@ func (o Endpoints) check() error {
 	}
 	return errors.Join(problems...)
 }
+
+// ErrNoHost is the error of APIHost for a name that the entry does not list.
+var ErrNoHost = errors.New("there is no API host of this name")
+
+// APIHost returns the base address of a named API host, "" for the first. r and over are
+// the addresses that Resolve returned and was given: with api overridden every name
+// leads there, and when the tokens come from elsewhere and api does not, no name leads
+// anywhere, for no host may be sent another provider's token.
+func (e *Entry) APIHost(name string, params map[string]string, r, over Endpoints) (string, error) {
+	for i, h := range e.API.Hosts {
+		if h.Name != name && (name != "" || i > 0) {
+			continue
+		}
+		if i == 0 || over.API != "" || r.API == "" {
+			if r.API == "" {
+				return "", errors.New("endpoints.token is overridden and endpoints.api is not")
+			}
+			return r.API, nil
+		}
+		values, err := e.ParamValues(params)
+		if err != nil {
+			return "", err
+		}
+		return fillAddress(h.URL, values)
+	}
+	return "", ErrNoHost
+}

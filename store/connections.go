@@ -144,6 +144,11 @@ func (s *Store) Connect(ctx context.Context, c connect.Connecting) (connect.Conn
 				return false, err
 			}
 		}
+		if conn.Owner == (connect.Owner{}) {
+			if _, err := t.exec(sharedConnected, f.App, f.Connector, f.Session); err != nil {
+				return false, err
+			}
+		}
 		if err := t.record(c.Events...); err != nil {
 			return false, err
 		}

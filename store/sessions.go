@@ -9,12 +9,12 @@ import (
 )
 
 const connectSessionColumns = `id, app, mode, user_id, user_name, user_email, connectors, origin, return_url, lang, parent,
-	url_hash, token_hash, created_at, expires_at, used_at, ended_at`
+	scopes, url_hash, token_hash, created_at, expires_at, used_at, ended_at`
 
 func connectSessionFields(cs *connect.ConnectSession) []any {
 	return []any{
 		&cs.ID, &cs.App, &cs.Mode, &cs.User.ID, &cs.User.Name, &cs.User.Email, jsonField{&cs.Connectors},
-		&cs.Origin, &cs.ReturnURL, &cs.Lang, &cs.Parent, blobField{&cs.URLHash}, blobField{&cs.TokenHash},
+		&cs.Origin, &cs.ReturnURL, &cs.Lang, &cs.Parent, jsonField{&cs.Scopes}, blobField{&cs.URLHash}, blobField{&cs.TokenHash},
 		timeField{&cs.CreatedAt}, timeField{&cs.ExpiresAt}, timeField{&cs.UsedAt}, timeField{&cs.EndedAt},
 	}
 }

@@ -8,7 +8,9 @@ const { SERVER_URL: serverUrl, APP_ID: appId, USER_TOKEN: token, SERVICE_TOKEN: 
 const client = createClient({ serverUrl, appId, token: token || undefined, serviceToken: serviceToken || undefined });
 const connectors = as === "service" ? client.asServiceRole.connectors : client.connectors;
 
-const outcome = await connectors[method](...args).then(
+// An argument that is a JSON object is given as one.
+const values = args.map((a) => (a.startsWith("{") ? JSON.parse(a) : a));
+const outcome = await connectors[method](...values).then(
   (result) => ({ result: result ?? null }),
   ({ name, status, code, message }) => ({ error: { name, status, code, message } }),
 );
