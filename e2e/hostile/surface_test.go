@@ -62,7 +62,7 @@ func furnished(t *testing.T, opts ...stack.Option) (*stack.Stack, *stack.Browser
 	session, frame := s.Acme.Session("dana"), s.Acme.Embed("dana")
 	return s, dana, map[string]string{
 		"token": frame.URL[strings.LastIndex(frame.URL, "/")+1:],
-		"app":   "acme", "connector": "github", "user": "dana", "flow": begun.FlowID(), "session": session.ID,
+		"app":   "acme", "connector": "github", "type": "github", "user": "dana", "flow": begun.FlowID(), "session": session.ID,
 		"ticket":  session.URL[strings.LastIndex(session.URL, "/")+1:],
 		"receipt": receipt.URL.Path[strings.LastIndex(receipt.URL.Path, "/")+1:],
 	}

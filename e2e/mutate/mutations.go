@@ -74,7 +74,7 @@ var mutations = []mutation{
 	one("the interstitial goes on without a press", "Security02", "connect/start.go",
 		"Press: f.Need == ProofHuman", "Press: f.Need == \"\""),
 	one("the minimum of assurance is not asked at the start", "MinAssurance|FrameThatCannotBeProven", "connect/start.go",
-		"if !enough(g.App, f.Need) {", `if !enough(g.App, f.Need) && f.App == "" {`),
+		"if !g.Shared() && !enough(g.App, f.Need) {", `if !g.Shared() && !enough(g.App, f.Need) && f.App == "" {`),
 	one("the minimum of assurance is not asked of a session", "MinAssurance", "connect/connectsession.go",
 		"if !reachable(a, q.Mode) {", `if !reachable(a, q.Mode) && a.ID == "" {`),
 	one("the minimum of assurance is not asked at the callback", "MinAssurance", "connect/return.go",
@@ -247,7 +247,7 @@ var mutations = []mutation{
 	one("a claim may stand twice in a user token", "UserTokens", "session/usertoken.go",
 		"if err := noDuplicates(raw); err != nil {\n\t\treturn connect.EndUser{}, err", "if err := noDuplicates(raw); err != nil && false {\n\t\treturn connect.EndUser{}, err"),
 	one("a shared connector is everybody's", "Security55", "connect/app.go",
-		"if !ok || c.Mode != ModeUser {", "if !ok {"),
+		"if !ok || c.Mode != mode {", "if !ok {"),
 
 	// What is kept, and where it goes.
 	one("sealed values are not bound to their row", "TamperedRows", "vault/seal.go",
