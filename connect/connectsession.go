@@ -79,6 +79,11 @@ func (s *Service) CreateSession(ctx context.Context, appID string, q SessionRequ
 	if err := s.checkSession(a, &q); err != nil {
 		return NewSession{}, err
 	}
+	return s.newSession(ctx, a, q)
+}
+
+// newSession makes a connect session whose request was checked.
+func (s *Service) newSession(ctx context.Context, a *App, q SessionRequest) (NewSession, error) {
 	now := s.now()
 	secret := newSecret()
 	cs := ConnectSession{

@@ -24,7 +24,7 @@ func (s *Service) finish(ctx context.Context, f Flow, sec flowSecrets) (Flow, er
 	}
 	ctx, done := s.detached(ctx)
 	defer done()
-	_, c, err := s.connectorOf(ctx, f.App, f.Connector, f.Owner())
+	_, c, err := s.connectorIn(ctx, &f)
 	if err != nil {
 		return f, err
 	}
@@ -44,6 +44,9 @@ func (s *Service) finish(ctx context.Context, f Flow, sec flowSecrets) (Flow, er
 	if err := s.OAuth.CheckIDToken(ctx, reg, tokens, account, f.Scopes, sec.Nonce); err != nil {
 		s.drop(ctx, &f, c, reg, tokens, Account(account))
 		return s.failed(ctx, f, err)
+	}
+	if f.Detail.Trial {
+		return s.tried(ctx, f, c, reg, tokens, Account(account))
 	}
 	return s.store(ctx, f, c, reg, tokens, Account(account))
 }

@@ -131,7 +131,10 @@ type Flow struct {
 func (f *Flow) Owner() Owner { return OwnerOf(f.User.ID) }
 
 // Shared reports whether the flow connects an account for the whole app.
-func (f *Flow) Shared() bool { return f.Owner() == Owner{} }
+func (f *Flow) Shared() bool { return f.byBuilder() && !f.Detail.Trial }
+
+// byBuilder reports whether a builder and no end user is at it.
+func (f *Flow) byBuilder() bool { return f.Owner() == Owner{} }
 
 // FlowDetail is what the result page tells beyond the code.
 type FlowDetail struct {
@@ -140,7 +143,8 @@ type FlowDetail struct {
 	Scopes        []string `json:"scopes,omitempty"`        // granted
 	Missing       []string `json:"missing,omitempty"`
 	ProviderError string   `json:"provider_error,omitempty"` // the provider's error code
-	FreshGrant    string   `json:"fresh_grant,omitempty"`    // account_mismatch: how its revocation went
+	FreshGrant    string   `json:"fresh_grant,omitempty"`    // account_mismatch, and a try: how its revocation went; "" for none
+	Trial         bool     `json:"trial,omitempty"`          // a builder's try: nothing is kept
 	Trace         string   `json:"trace,omitempty"`
 	SameWindow    bool     `json:"same_window,omitempty"` // embed: begun in place of the app's page, not in a tab
 }

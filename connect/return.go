@@ -128,7 +128,7 @@ func (s *Service) checkBrowser(ctx context.Context, f *Flow, q ReturnRequest) er
 // takeAnswer is steps e and f, and what follows them. False: the flow was moved by
 // another request first.
 func (s *Service) takeAnswer(ctx context.Context, f *Flow, query url.Values) (Returned, bool, error) {
-	a, c, err := s.connectorOf(ctx, f.App, f.Connector, f.Owner())
+	a, c, err := s.connectorIn(ctx, f)
 	if err != nil {
 		return Returned{}, false, err
 	}
@@ -164,7 +164,7 @@ func (s *Service) takeAnswer(ctx context.Context, f *Flow, query url.Values) (Re
 // sufficient reports whether the proofs that this flow can still get are what the app
 // demands now; its settings may have changed since the start.
 func sufficient(a *App, f *Flow) bool {
-	if f.Shared() {
+	if f.byBuilder() {
 		return f.Need == ProofHuman
 	}
 	switch f.Need {

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"slices"
 
 	"patchbay/oauth"
 )
@@ -20,6 +21,8 @@ type StartGrant struct {
 	Lang      string
 	// SameWindow: the flow takes the place of the app's page instead of opening a tab.
 	SameWindow bool
+	// Trial: a builder tries the connector, and nothing is kept.
+	Trial bool
 
 	ticket  ticket
 	session string   // connect session of the link or frame
@@ -37,12 +40,15 @@ func (g *StartGrant) Embedded() bool {
 }
 
 // Shared reports whether the start is of an account for the whole app.
-func (g *StartGrant) Shared() bool { return OwnerOf(g.User.ID) == Owner{} }
+func (g *StartGrant) Shared() bool { return g.byBuilder() && !g.Trial }
 
-// need is the proof, beside browser, that the flow needs. A shared account is linked by
-// an informed person: min_assurance and verify_url concern end users.
+// byBuilder reports whether a builder and no end user is at it.
+func (g *StartGrant) byBuilder() bool { return OwnerOf(g.User.ID) == Owner{} }
+
+// need is the proof, beside browser, that the flow needs. A shared account is linked, and
+// a connector tried, by an informed person: min_assurance and verify_url concern end users.
 func (g *StartGrant) need() Proof {
-	if g.Shared() {
+	if g.byBuilder() {
 		return ProofHuman
 	}
 	return Required(g.App, g.has)
@@ -70,9 +76,9 @@ type Started struct {
 }
 
 // CheckTicket finds what a start ticket allows. browser holds the identities of the
-// browser that posted it. Errors: expired for a ticket that is dead or not this
+// browser that posted it, builders the apps whose builder it is. Errors: expired for a ticket that is dead or not this
 // browser's, user_mismatch when somebody else of the app is signed in here.
-func (s *Service) CheckTicket(ctx context.Context, text string, browser []BrowserSession) (StartGrant, error) {
+func (s *Service) CheckTicket(ctx context.Context, text string, browser []BrowserSession, builders ...BuilderSession) (StartGrant, error) {
 	t, err := s.readTicket(text)
 	g := StartGrant{ticket: t}
 	if err != nil {
@@ -101,6 +107,21 @@ func (s *Service) CheckTicket(ctx context.Context, text string, browser []Browse
 		if b := identity(browser, t.app, g.User.ID); b != nil {
 			g.has = b.proof()
 		}
+	case ticketTrial:
+		if !slices.ContainsFunc(builders, func(b BuilderSession) bool { return b.App == t.app && bytes.Equal(b.Hash[:16], t.owner) }) {
+			return g, errTicketDead
+		}
+		g.Mode, g.Trial = ModeRedirect, true
+		a, err := s.App(ctx, t.app)
+		if err != nil {
+			return g, err
+		}
+		c, ok := a.Connector(t.connector)
+		if !ok {
+			return g, errNoConnector
+		}
+		g.App, g.Connector = a, c
+		return g, nil
 	case ticketFrame, ticketEmbed:
 		// Who else is signed in in this browser plays no part: the frame's page knows
 		// no cookie.
@@ -193,9 +214,12 @@ func (s *Service) Start(ctx context.Context, g StartGrant, params map[string]str
 	if err != nil {
 		return Started{}, err
 	}
-	existing, err := s.Store.Connection(ctx, g.App.ID, g.Connector.ID, OwnerOf(g.User.ID))
-	if err != nil && !isNotFound(err) {
-		return Started{}, err
+	var existing Connection
+	if !g.Trial {
+		existing, err = s.Store.Connection(ctx, g.App.ID, g.Connector.ID, OwnerOf(g.User.ID))
+		if err != nil && !isNotFound(err) {
+			return Started{}, err
+		}
 	}
 	now := s.now()
 	f := Flow{
@@ -203,7 +227,7 @@ func (s *Service) Start(ctx context.Context, g StartGrant, params map[string]str
 		Status: StatusStarted, Version: 1, Need: g.need(),
 		Scopes: g.asked(s), Params: asked, ReturnURL: g.ReturnURL, Lang: g.Lang,
 		Session: g.session, Reconnect: existing.ID != "", CreatedAt: now, MovedAt: now,
-		Detail: FlowDetail{Account: existing.Account.Label(), Trace: Trace(ctx), SameWindow: g.SameWindow},
+		Detail: FlowDetail{Account: existing.Account.Label(), Trace: Trace(ctx), SameWindow: g.SameWindow, Trial: g.Trial},
 	}
 	state, cookie := newSecret(), newSecret()
 	f.StateHash, f.CookieHash = HashSecret(state), HashSecret(cookie)
@@ -222,7 +246,7 @@ func (s *Service) Start(ctx context.Context, g StartGrant, params map[string]str
 		return Started{}, err
 	}
 	to, err := s.OAuth.AuthorizeURL(reg, oauth.AuthorizeRequest{
-		State: state, Scopes: f.Scopes, Verifier: sec.Verifier, Nonce: sec.Nonce, SelectAccount: f.Reconnect,
+		State: state, Scopes: f.Scopes, Verifier: sec.Verifier, Nonce: sec.Nonce, SelectAccount: f.Reconnect || f.Detail.Trial,
 	})
 	if err != nil {
 		return Started{}, &Error{Code: CodeConnectorMisconfigured, Message: "This connector is not set up correctly.", Cause: err}
@@ -237,7 +261,7 @@ func (s *Service) Start(ctx context.Context, g StartGrant, params map[string]str
 	}
 	s.emit(ctx, ev)
 	out := Started{Flow: f, App: g.App, Connector: g.Connector, Cookie: cookie, ContinueURL: to, Press: f.Need == ProofHuman}
-	if !g.Shared() && !enough(g.App, f.Need) {
+	if !g.byBuilder() && !enough(g.App, f.Need) {
 		out.ContinueURL = ""
 		if _, err := s.end(ctx, &out.Flow, StatusFailed, CodeAssuranceTooLow); err != nil {
 			return Started{}, err

@@ -44,9 +44,18 @@ type Store interface {
 	OpenBrowserSession(ctx context.Context, oldHash []byte, s BrowserSession, now time.Time) (bool, error)
 	// TouchBrowserSession notes that the identity of an app in a browser was used.
 	TouchBrowserSession(ctx context.Context, hash []byte, app string, seen time.Time) error
-	// EndBrowserSession ends the identity of one app in a browser, or of all for "".
+	// EndBrowserSession ends the identity of one app in a browser, or of all for "",
+	// builders' sessions among them.
 	// Durable.
 	EndBrowserSession(ctx context.Context, hash []byte, app string) error
+
+	// BuilderSessions lists the apps whose builder this browser is signed in as.
+	BuilderSessions(ctx context.Context, hash []byte, now time.Time) ([]BuilderSession, error)
+	// OpenBuilderSession adds b and moves what the browser holds under the old hash to
+	// the new one; a former session of that app under either is replaced.
+	OpenBuilderSession(ctx context.Context, oldHash []byte, b BuilderSession) error
+	// EndBuilderSession ends the builder's session of an app in a browser. Durable.
+	EndBuilderSession(ctx context.Context, hash []byte, app string) error
 
 	// CreateFlow uses up a start ticket and adds the flow. False: the ticket was used.
 	CreateFlow(ctx context.Context, f Flow, nonce []byte, nonceExpires time.Time, ev Event) (bool, error)
@@ -61,6 +70,8 @@ type Store interface {
 	OpenFlows(ctx context.Context, app, user string) ([]Flow, error)
 	// SessionFlows lists the flows that a connect session began, oldest first.
 	SessionFlows(ctx context.Context, app, session string) ([]Flow, error)
+	// FailedFlows lists the flows of the app that failed, the last one first.
+	FailedFlows(ctx context.Context, app string, limit int) ([]Flow, error)
 	// StaleFlows lists flows without a final status that were last moved before t.
 	StaleFlows(ctx context.Context, t time.Time, limit int) ([]Flow, error)
 

@@ -29,6 +29,7 @@ const (
 	ticketLink    byte = 'l'
 	ticketFrame   byte = 'f' // of a page that was served into an iframe
 	ticketEmbed   byte = 'e' // of the same page where nothing said that it is in one
+	ticketTrial   byte = 'b' // of a builder's page: to try, and to keep nothing
 	ticketLive    byte = 'v' // not for a start: a frame's leave to ask what changed
 	ticketLiveNot byte = 'w' // the same of a page that is not known to be in a frame
 

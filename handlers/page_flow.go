@@ -24,7 +24,11 @@ func (s *Server) start(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	grant, err := s.Service.CheckTicket(r.Context(), tickets[0], here)
+	builders, err := s.Browsers.Builders(r)
+	if err != nil {
+		return err
+	}
+	grant, err := s.Service.CheckTicket(r.Context(), tickets[0], here, builders...)
 	if err != nil {
 		return s.startRefused(c, grant, here, err)
 	}
@@ -87,7 +91,7 @@ func (s *Server) interstitial(c echo.Context, begun *connect.Started, inSession 
 	p := views.InterstitialPage{
 		Page: s.page(c, begun.App, &f.User), FlowID: f.ID, Connector: s.connector(begun.Connector, f.Scopes),
 		ContinueURL: begun.ContinueURL, Press: begun.Press, Reconnect: f.Reconnect,
-		CancelURL: "/flows/" + f.ID + "/cancel", Shared: f.Shared(),
+		CancelURL: "/flows/" + f.ID + "/cancel", Shared: f.Shared(), Trial: f.Detail.Trial,
 	}
 	if begun.Press {
 		p.NotMeURL = "/flows/" + f.ID + "/not-me"
@@ -214,12 +218,15 @@ func (s *Server) result(c echo.Context, f *connect.Flow, app *connect.App, here 
 	if connect.SignedInAs(here, f) {
 		p.LogoutURL = "/logout"
 	}
-	if f.Status.Final() {
+	if f.Detail.Trial {
+		p.Trial, p.GivenBack, p.ProviderSaid, p.BuilderURL = true, f.Detail.FreshGrant, f.Detail.ProviderError, builderPath(app.ID)
+	}
+	if f.Status.Final() && !p.Trial {
 		p.ReturnURL = returnWithOutcome(app, f)
 		if err := s.offerAgain(c, &p, f, k, here, held); err != nil {
 			return err
 		}
-	} else if held {
+	} else if held && !f.Status.Final() {
 		p.CancelURL = connect.ResultPath(f.ID) + "/cancel"
 	}
 	return render(c, http.StatusOK, views.Result(p))

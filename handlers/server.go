@@ -95,6 +95,12 @@ func (s *Server) routes(e *echo.Echo) {
 	page(get, "/login/:app/callback", s.loginCallback)
 	page(post, "/login/:app/callback", s.loginSwitch, s.ourForm)
 
+	page(get, "/builder/:app", s.builderPage)
+	page(post, "/builder/:app", s.builderSignIn, s.ourForm)
+	page(post, "/builder/:app/sign-out", s.builderSignOut, s.ourForm)
+	page(post, "/builder/:app/preview", s.builderPreview, s.ourForm)
+	page(post, "/builder/:app/connectors/:connector/share", s.builderShare, s.ourForm)
+
 	page(get, "/embed/:token", s.listPage)
 	page(get, "/embed/:token/settings", s.settingsPage)
 	page(get, "/embed/:token/connectors/:connector/disconnect", s.disconnectPage)

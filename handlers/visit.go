@@ -3,7 +3,6 @@ package handlers
 import (
 	"net/http"
 	"net/url"
-	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -133,7 +132,7 @@ func (s *Server) framed(c echo.Context) (*visit, error) {
 	if appErr != nil {
 		return nil, gone{&connect.Error{Code: connect.CodeExpired, Message: "The app of this page is gone."}}
 	}
-	frameHeaders(c, app, cs.Origin)
+	s.frameHeaders(c, app, cs.Origin)
 	v := &visit{app: app, user: cs.User, returnURL: cs.ReturnURL, frame: &connect.FrameView{Session: cs, Token: token, Framed: len(dest) == 1}}
 	c.Set(visitKey, v)
 	if err != nil {
@@ -150,9 +149,9 @@ var errFramedWrongly = &connect.Error{Code: codeFramedWrongly, Message: "This pa
 
 // frameHeaders lets the one origin frame the answer, also where that page isolates
 // itself.
-func frameHeaders(c echo.Context, app *connect.App, origin string) {
+func (s *Server) frameHeaders(c echo.Context, app *connect.App, origin string) {
 	h := c.Response().Header()
-	if !slices.Contains(app.Origins, origin) {
+	if !s.Service.MayFrame(app, origin) {
 		return
 	}
 	h.Del("X-Frame-Options") // it knows no single origin

@@ -63,7 +63,13 @@ func (b *Browsers) New(r *http.Request, name string) (*sessions.Session, error) 
 		return s, nil
 	}
 	identities, err := b.Service.BrowserSessions(r.Context(), connect.HashSecret(found[0].Value))
-	if err != nil || len(identities) == 0 {
+	if err == nil && len(identities) == 0 {
+		var builders []connect.BuilderSession
+		if builders, err = b.Service.BuilderSessions(r.Context(), connect.HashSecret(found[0].Value)); len(builders) == 0 {
+			return s, err
+		}
+	}
+	if err != nil {
 		return s, err
 	}
 	s.ID, s.IsNew = found[0].Value, false
@@ -156,8 +162,47 @@ func (b *Browsers) Close(w http.ResponseWriter, r *http.Request, app string) err
 		return err
 	}
 	identities, _ := s.Values[identitiesKey].([]connect.BrowserSession)
-	if app != "" && len(identities) > 1 {
-		return nil
+	builders, err := b.Builders(r)
+	if err != nil || app != "" && len(identities)+len(builders) > 1 {
+		return err
+	}
+	s.ID, s.Options = "", b.options(-1)
+	return s.Save(r, w)
+}
+
+// Builders lists the apps whose builder is signed in in this browser.
+func (b *Browsers) Builders(r *http.Request) ([]connect.BuilderSession, error) {
+	s, err := b.Get(r, sessionCookie)
+	if err != nil || s.ID == "" {
+		return nil, err
+	}
+	return b.Service.BuilderSessions(r.Context(), connect.HashSecret(s.ID))
+}
+
+// OpenBuilder signs the browser in as a builder of the app, under a new secret as Open
+// does. The error is unauthorized for anything but one of the app's builder keys.
+func (b *Browsers) OpenBuilder(w http.ResponseWriter, r *http.Request, app, key string) error {
+	return b.renew(w, r, func(old, fresh []byte) (connect.BrowserSession, error) {
+		opened, err := b.Service.OpenBuilder(r.Context(), app, key, old, fresh)
+		// The end user of that app who is signed in here too stays, and so does the cookie.
+		return connect.BrowserSession{CreatedAt: opened.CreatedAt, ExpiresAt: opened.ExpiresAt}, err
+	})
+}
+
+// CloseBuilder signs the browser out of the builder's page of the app. The cookie goes
+// when nothing else is held under it.
+func (b *Browsers) CloseBuilder(w http.ResponseWriter, r *http.Request, app string) error {
+	s, err := b.Get(r, sessionCookie)
+	if err != nil || s.ID == "" {
+		return err
+	}
+	if err := b.Service.CloseBuilder(r.Context(), connect.HashSecret(s.ID), app); err != nil {
+		return err
+	}
+	left, err := b.Builders(r)
+	identities, _ := s.Values[identitiesKey].([]connect.BrowserSession)
+	if err != nil || len(left)+len(identities) > 0 {
+		return err
 	}
 	s.ID, s.Options = "", b.options(-1)
 	return s.Save(r, w)

@@ -21,6 +21,8 @@ func (s *Store) ForgetUser(ctx context.Context, app, user string) error {
 const (
 	sweepBrowserSessions = `DELETE FROM browser_sessions WHERE expires_at <= $1 AND (hash, app) IN
 		(SELECT hash, app FROM browser_sessions WHERE expires_at <= $1 LIMIT $2)`
+	sweepBuilderSessions = `DELETE FROM builder_sessions WHERE expires_at <= $1 AND (hash, app) IN
+		(SELECT hash, app FROM builder_sessions WHERE expires_at <= $1 LIMIT $2)`
 	// A frame that outlives its session by up to a day is told so in its own page.
 	overConnectSession = `expires_at <= $1 AND (mode <> 'embed' OR expires_at <= $1 - 86400000)
 		AND NOT EXISTS (SELECT 1 FROM browser_sessions AS b WHERE b.session = connect_sessions.id)
@@ -46,6 +48,7 @@ func (s *Store) Sweep(ctx context.Context, now, finishedBefore time.Time) error 
 		before time.Time
 	}{
 		{sweepBrowserSessions, now}, // before the connect sessions that they hold
+		{sweepBuilderSessions, now},
 		{sweepConnectSessions, now},
 		{sweepTickets, now},
 		{sweepParked, now},

@@ -123,10 +123,8 @@ func (s *Store) OpenBrowserSession(ctx context.Context, oldHash []byte, b connec
 				return false, err
 			}
 		}
-		if len(oldHash) > 0 && !bytes.Equal(oldHash, b.Hash) {
-			if err := t.execAll([]any{oldHash, b.Hash}, clearBrowser, moveBrowser); err != nil {
-				return false, err
-			}
+		if err := t.moveBrowser(oldHash, b.Hash); err != nil {
+			return false, err
 		}
 		// The app's own former identity, moved with the others, makes room.
 		if _, err := t.exec(dropBrowser, b.Hash, b.App); err != nil {
@@ -153,8 +151,7 @@ const dropBrowserWhole = `DELETE FROM browser_sessions WHERE hash = $1`
 func (s *Store) EndBrowserSession(ctx context.Context, hash []byte, app string) error {
 	return s.writeAll(ctx, s.durable, "end a browser session", func(t tx) error {
 		if app == "" {
-			_, err := t.exec(dropBrowserWhole, hash)
-			return err
+			return t.execAll([]any{hash}, dropBrowserWhole, dropBuilderWhole)
 		}
 		_, err := t.exec(dropBrowser, hash, app)
 		return err

@@ -43,10 +43,61 @@ func Previews() []Preview {
 		{"signed-out-login", SignedOut(SignedOutPage{Page: Page{App: sampleApp}, SignInURL: "/login/acme"})},
 		{"switch", Switch(SwitchPage{Page: Page{App: sampleApp}, Current: sampleUser, Next: User{ID: "sam", Name: "Sam Okafor", Email: "sam@example.com"}, ActionURL: "/session/ticket", StayURL: "/apps/acme", Ticket: "t"})},
 	}
+	all = append(all, builderPreviews()...)
 	all = append(all, disconnectPreviews()...)
 	all = append(all, beginPreviews()...)
 	all = append(all, resultPreviews()...)
 	return append(all, errorPreviews()...)
+}
+
+func builderPreviews() []Preview {
+	page := BuilderPage{
+		Page: Page{App: sampleApp}, KeyName: "ci", Address: "/builder/acme", SignOutURL: "/builder/acme/sign-out", PreviewURL: "/builder/acme/preview",
+		PublicURL: "https://connect.acme.example", Origins: []string{"https://app.acme.example"},
+	}
+	empty := page
+	empty.Origins, empty.LookedFor = nil, "dana"
+	empty.Notice = &Notice{Kind: "ok", Text: "Slack is connected with all it was asked for."}
+	for _, c := range []Connector{sampleSlack(NotConnected), sampleParams(false)} {
+		c.StartURL, c.Ticket = "/start", "ticket"
+		page.Connectors = append(page.Connectors, BuilderConnector{
+			Connector: c, ConsoleURL: "https://api.slack.com/apps", DocsURL: "https://api.slack.com/authentication/oauth-v2",
+			RedirectURI: "https://connect.acme.example/oauth/callback/acme/" + c.ID, RedirectRules: []string{"https only.", "The registered address or one below it."},
+			ClientID: "1234567890.0987654321", Secrets: 2, Scopes: []BuilderScope{{"channels:read", "See the channels"}, {"chat:write", "Send messages"}},
+		})
+	}
+	shared := page.Connectors[0]
+	shared.ID, shared.Name, shared.Shared, shared.ShareURL = "team", "Team Slack", true, "/builder/acme/connectors/team/share"
+	shared.Secrets, shared.NeedsSecret, shared.Scopes, shared.ChosenAtProvider = 0, true, nil, true
+	shared.RedirectProblem = "This provider takes https only, also while you develop: use a public https address or a tunnel, or the sandbox."
+	page.Connectors = append(page.Connectors, shared)
+	since := sampleTime
+	page.Shared = []BuilderConnection{
+		{Connector: "Team Slack", State: Connected, Account: "team@acme.example", Scopes: []string{"channels:read"}, ConnectedAt: &since, LastUsedAt: &since, Assurance: "human"},
+		{Connector: "Linear", State: NotConnected, Scopes: []string{"read"}},
+	}
+	page.LookedFor, page.Connections = "dana", page.Shared[:1]
+	page.Failed = []FailedFlow{
+		{At: sampleTime, Connector: "Slack", User: "dana", Code: "redirect_uri_rejected", Trace: "0f1e2d3c4b5a69788796a5b4", ProviderSaid: "bad_redirect_uri"},
+		{At: sampleTime, Connector: "GitHub", Code: "provider_unavailable", Trace: "0f1e2d3c4b5a69788796a5b5"},
+	}
+	preview := page
+	preview.Failed, preview.FrameURL = nil, "https://connect.acme.example/embed/token"
+	between := InterstitialPage{
+		Page: Page{App: sampleApp}, FlowID: "flow_1", Connector: sampleSlack(NotConnected), Press: true, Trial: true,
+		ContinueURL: "https://slack.com/oauth/v2/authorize?client_id=1", ProviderHost: "slack.com", CancelURL: "/flows/flow_1/cancel",
+	}
+	worked, failed := sampleResult("connected", "connected"), sampleResult("failed", "redirect_uri_rejected")
+	for _, p := range []*ResultPage{&worked, &failed} {
+		p.Trial, p.BuilderURL, p.ReturnURL, p.ListURL, p.User = true, "/builder/acme", "", "", nil
+	}
+	worked.GivenBack, failed.ProviderSaid = "yes", "bad_redirect_uri"
+	return []Preview{
+		{"builder", Builder(page)}, {"builder-empty", Builder(empty)}, {"builder-preview", Builder(preview)},
+		{"builder-sign-in", BuilderSignIn(BuilderSignInPage{ActionURL: "/builder/acme"})},
+		{"builder-sign-in-wrong", BuilderSignIn(BuilderSignInPage{ActionURL: "/builder/acme", Wrong: true})},
+		{"builder-try", Interstitial(between)}, {"builder-try-worked", Result(worked)}, {"builder-try-failed", Result(failed)},
+	}
 }
 
 func disconnectPreviews() []Preview {

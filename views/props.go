@@ -201,6 +201,7 @@ type InterstitialPage struct {
 	Press               bool
 	NotMeURL, CancelURL string // forms; "" hides
 	Reconnect, Shared   bool
+	Trial               bool // a builder's try: nothing is kept
 }
 
 // ResultPage says how a flow stands or ended.
@@ -222,6 +223,71 @@ type ResultPage struct {
 	Shared        bool
 	Who           Who  // who can mend it, where more is known than the code says; "": by the code
 	CloseTab      bool // the flow began in the app's frame: this tab may be closed
+
+	// Trial says that a builder tried the connector: nothing was kept. GivenBack is how
+	// the provider took the access back, as ReceiptPage.Revoked, "" where it was left
+	// alone. ProviderSaid is the provider's error code.
+	Trial                               bool
+	GivenBack, ProviderSaid, BuilderURL string
+}
+
+// BuilderSignInPage asks for the builder key.
+type BuilderSignInPage struct {
+	Page
+	ActionURL string
+	Wrong     bool // what was sent is not a key of this app
+}
+
+// BuilderPage is what a builder sees of an app.
+type BuilderPage struct {
+	Page
+	KeyName                string
+	SignOutURL, PreviewURL string
+	Address                string // of the page itself
+	Connectors             []BuilderConnector
+	Shared                 []BuilderConnection
+	// User is whose connections were looked for; "" before.
+	LookedFor   string
+	Connections []BuilderConnection
+	Failed      []FailedFlow
+	PublicURL   string
+	Origins     []string
+	FrameURL    string // of the preview; "" before it was asked for
+	Notice      *Notice
+}
+
+// BuilderConnector is a connector with what has to be done at the provider.
+type BuilderConnector struct {
+	Connector
+	Shared              bool
+	ConsoleURL, DocsURL string
+	RedirectURI         string
+	RedirectRules       []string // sentences
+	RedirectProblem     string   // why the provider will refuse it; "" for nothing known
+	ClientID            string
+	Secrets             int // how many client secrets are set
+	NeedsSecret         bool
+	Scopes              []BuilderScope
+	ChosenAtProvider    bool // the provider asks for the scopes at registration
+	ShareURL            string
+}
+
+// BuilderScope is a scope with what it lets the app do.
+type BuilderScope struct{ Name, Ability string }
+
+// BuilderConnection is a connection as its builder may see it.
+type BuilderConnection struct {
+	Connector, State, Account string
+	Scopes                    []string
+	ConnectedAt, LastUsedAt   *time.Time
+	Assurance                 string
+}
+
+// FailedFlow is an attempt that failed.
+type FailedFlow struct {
+	At                           time.Time
+	Connector, User, Code, Trace string
+	ProviderSaid                 string
 }
 
 // ErrorPage is a page that could not be shown, or an action that was refused.

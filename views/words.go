@@ -412,3 +412,16 @@ func or(s, otherwise string) string {
 	}
 	return s
 }
+
+// trialWords say what became of the access that a builder's try was given.
+func trialWords(revoked string, n names) string {
+	switch revoked {
+	case "yes":
+		return n.begin("{provider} has ended the access again.")
+	case "":
+		return n.in("The access at {provider} was left alone, because the same account is linked with this client.")
+	case "unsupported":
+		return n.begin("{provider} has no way to end the access from here: it runs out by itself, or is removed in the account's settings.")
+	}
+	return n.begin("{provider} did not confirm that the access ended: look in the account's settings there.")
+}
