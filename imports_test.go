@@ -14,19 +14,20 @@ import (
 // allowed are the arrows of the house: which of our packages each may import. vault
 // is there for its Secret type, see docs/decisions.
 var allowed = map[string][]string{
-	"config":       {"vault"},
-	"provider":     nil,
-	"sandbox":      nil,
-	"sandbox/acme": nil,
-	"static":       nil,
-	"vault":        nil,
-	"views":        {"static"},
-	"oauth":        {"provider", "vault"},
-	"connect":      {"oauth", "provider", "vault"},
-	"store":        {"connect", "vault", "provider", "oauth"},
-	"session":      {"connect"},
-	"events":       {"connect"},
-	"handlers":     {"connect", "provider", "session", "static", "views"},
+	"config":         {"vault"},
+	"provider":       nil,
+	"sandbox":        nil,
+	"sandbox/acme":   nil,
+	"static":         nil,
+	"vault":          nil,
+	"views":          {"static"},
+	"oauth":          {"provider", "vault"},
+	"connect":        {"oauth", "provider", "vault"},
+	"store":          {"connect", "vault", "provider", "oauth"},
+	"session":        {"connect"},
+	"events":         {"connect"},
+	"connect/doctor": {"connect"},
+	"handlers":       {"connect", "connect/doctor", "provider", "session", "static", "views"},
 }
 
 // homes are the packages in which an outside library may be imported.

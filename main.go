@@ -34,6 +34,7 @@ var commands = []command{
 	{"keys", "make a new encryption key: keys new", runKeys},
 	{"types", "write the TypeScript declaration of an app's integration types", runTypes},
 	{"sandbox", "the pretend provider alone", runSandbox},
+	{"doctor", "looks for what is set up wrongly, and says what to paste where", runDoctor},
 	{"healthcheck", "ask a running server whether it is ready", runHealthcheck},
 	{"version", "print the version", runVersion},
 }

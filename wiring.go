@@ -13,6 +13,7 @@ import (
 
 	"patchbay/config"
 	"patchbay/connect"
+	"patchbay/connect/doctor"
 	"patchbay/events"
 	"patchbay/handlers"
 	"patchbay/oauth"
@@ -97,6 +98,7 @@ func (h *house) site(ctx context.Context, s *config.Settings) *handlers.Server {
 		Browsers:       &session.Browsers{Service: h.service, Secure: secure},
 		Callers:        &session.Callers{Service: h.service, Tokens: session.NewUserTokens(h.oauth.HTTP, nil)},
 		Logins:         &session.Logins{Service: h.service, HTTP: h.oauth.HTTP, Secure: secure},
+		Doctor:         &doctor.Doctor{Service: h.service, Listen: reachable(s.Listen), Client: doctor.NewClient()},
 		Log:            h.log,
 		Ready:          h.store.Ping,
 		TrustedProxies: s.TrustedProxies,

@@ -8,7 +8,7 @@ import (
 )
 
 var commands = [][]string{
-	{"demo"}, {"serve"}, {"apply"}, {"keys"}, {"keys", "new"}, {"sandbox"}, {"healthcheck"}, {"version"},
+	{"demo"}, {"serve"}, {"apply"}, {"keys"}, {"keys", "new"}, {"sandbox"}, {"healthcheck"}, {"doctor"}, {"version"},
 }
 
 func TestHelp(t *testing.T) {

@@ -266,10 +266,7 @@ func (w *watch) each(ctx context.Context, tell func([]map[string]any) error) err
 func (w *watch) stream() error {
 	ctx, cancel := context.WithTimeout(w.c.Request().Context(), streamLife)
 	defer cancel()
-	h := w.c.Response().Header()
-	h.Set(echo.HeaderContentType, "text/event-stream")
-	h.Set("X-Accel-Buffering", "no") // asks nginx to pass on what it gets at once
-	w.c.Response().WriteHeader(http.StatusOK)
+	streamHeaders(w.c)
 	if err := w.event("", "hello", map[string]any{"expires_in": w.remaining()}); err != nil {
 		return nil
 	}
@@ -293,6 +290,14 @@ func (w *watch) stream() error {
 		_ = w.event("", "end", map[string]any{"reason": "expired"})
 	}
 	return nil // the headers are out: the frame connects again and is told then
+}
+
+// streamHeaders begins the answer of a stream.
+func streamHeaders(c echo.Context) {
+	h := c.Response().Header()
+	h.Set(echo.HeaderContentType, "text/event-stream")
+	h.Set("X-Accel-Buffering", "no") // asks nginx to pass on what it gets at once
+	c.Response().WriteHeader(http.StatusOK)
 }
 
 func (w *watch) event(id, name string, data any) error {

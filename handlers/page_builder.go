@@ -103,6 +103,30 @@ func (s *Server) builderShare(c echo.Context) error {
 	return redirect(c, link.URL)
 }
 
+// builderCheck shows what the doctor finds.
+func (s *Server) builderCheck(c echo.Context) error {
+	app, b, err := s.builder(c)
+	if err != nil {
+		return err
+	}
+	if b == nil || s.Doctor == nil {
+		return errBuilderFirst
+	}
+	if err := take(s.limits.starts, "doctor\x00"+app.ID); err != nil {
+		return err
+	}
+	found, err := s.Doctor.Examine(c.Request().Context(), app.ID)
+	if err != nil {
+		return err
+	}
+	return s.builderShow(c, app, b, func(p *views.BuilderPage) {
+		p.Checked = true
+		for _, f := range found {
+			p.Findings = append(p.Findings, views.Finding(f))
+		}
+	})
+}
+
 // builderPreview shows the page with the frame in it, as the app's page would hold it.
 func (s *Server) builderPreview(c echo.Context) error {
 	app, b, err := s.builder(c)
@@ -125,7 +149,7 @@ func (s *Server) builderShow(c echo.Context, app *connect.App, b *connect.Builde
 	ctx := c.Request().Context()
 	p := views.BuilderPage{
 		Page: s.page(c, app, nil), KeyName: b.KeyName, Address: builderPath(app.ID), SignOutURL: builderPath(app.ID) + "/sign-out",
-		PreviewURL: builderPath(app.ID) + "/preview", PublicURL: s.Service.PublicURL, Origins: app.Origins,
+		PreviewURL: builderPath(app.ID) + "/preview", CheckURL: builderPath(app.ID) + "/check", PublicURL: s.Service.PublicURL, Origins: app.Origins,
 	}
 	for i := range app.Connectors {
 		p.Connectors = append(p.Connectors, s.builderConnector(b, &app.Connectors[i]))

@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"patchbay/connect"
+	"patchbay/connect/doctor"
 	"patchbay/session"
 	"patchbay/static"
 )
@@ -22,7 +23,9 @@ type Server struct {
 	Browsers *session.Browsers
 	Callers  *session.Callers
 	Logins   *session.Logins
-	Log      *slog.Logger
+	// Doctor examines the set-up for a builder who asks; nil: nobody can ask.
+	Doctor *doctor.Doctor
+	Log    *slog.Logger
 	// Ready reports why the server cannot work right now; nil when it can.
 	Ready func(context.Context) error
 	// TrustedProxies are believed about the client's address, and about nothing else.
@@ -46,7 +49,7 @@ func (s *Server) Handler() http.Handler {
 	e.Logger.SetOutput(discard{})
 	e.IPExtractor = clientAddress(s.TrustedProxies)
 	e.HTTPErrorHandler = s.answerError
-	e.Use(s.traced, s.secured, s.recovered, noOptions)
+	e.Use(s.traced, s.secured, s.recovered, s.examined, noOptions)
 	s.routes(e)
 	return e
 }
@@ -98,6 +101,7 @@ func (s *Server) routes(e *echo.Echo) {
 	page(get, "/builder/:app", s.builderPage)
 	page(post, "/builder/:app", s.builderSignIn, s.ourForm)
 	page(post, "/builder/:app/sign-out", s.builderSignOut, s.ourForm)
+	page(post, "/builder/:app/check", s.builderCheck, s.ourForm)
 	page(post, "/builder/:app/preview", s.builderPreview, s.ourForm)
 	page(post, "/builder/:app/connectors/:connector/share", s.builderShare, s.ourForm)
 

@@ -137,6 +137,8 @@ type Scope struct {
 
 	// Silent: the provider never lists it among the granted, so it cannot be missing.
 	Silent bool `yaml:"silent"`
+	// Offline: without it the provider gives no refresh token.
+	Offline bool `yaml:"offline"`
 	// Open: every scope that begins so is meant; {rest} in Ability is what follows.
 	Open bool `yaml:"open"`
 }

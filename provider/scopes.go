@@ -107,3 +107,23 @@ func (e *Entry) UsesPKCE() bool { return e.Authorize.PKCE.Mode != "rejected" }
 func (e *Entry) Denied(code string) bool {
 	return code == "access_denied" || slices.Contains(e.Errors.Denied, code)
 }
+
+// OfflineScope is the scope without which the provider gives no refresh token, "" where
+// none decides that.
+func (e *Entry) OfflineScope() string {
+	for i := range e.Scopes.Known {
+		if e.Scopes.Known[i].Offline {
+			return e.Scopes.Known[i].Scope
+		}
+	}
+	return ""
+}
+
+// KnownScopes lists the scopes that the catalogue has sentences for.
+func (e *Entry) KnownScopes() []string {
+	var out []string
+	for i := range e.Scopes.Known {
+		out = append(out, e.Scopes.Known[i].Scope)
+	}
+	return out
+}

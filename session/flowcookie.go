@@ -46,6 +46,12 @@ func (b *Browsers) Flow(r *http.Request, flowID string) string {
 	return secret
 }
 
+// SetProbe sets a cookie like those of flows that binds nothing, for the doctor to see
+// whether it arrives. It lives for a minute.
+func (b *Browsers) SetProbe(w http.ResponseWriter, name string) {
+	http.SetCookie(w, sessions.NewCookie(b.CookieName(name), "doctor", b.options(60)))
+}
+
 // HoldsFlows reports whether the browser holds the secret of any flow.
 func (b *Browsers) HoldsFlows(r *http.Request) bool { return len(b.flowCookies(r)) > 0 }
 

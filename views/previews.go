@@ -52,11 +52,12 @@ func Previews() []Preview {
 
 func builderPreviews() []Preview {
 	page := BuilderPage{
-		Page: Page{App: sampleApp}, KeyName: "ci", Address: "/builder/acme", SignOutURL: "/builder/acme/sign-out", PreviewURL: "/builder/acme/preview",
+		Page: Page{App: sampleApp}, KeyName: "ci", Address: "/builder/acme", SignOutURL: "/builder/acme/sign-out", PreviewURL: "/builder/acme/preview", CheckURL: "/builder/acme/check",
 		PublicURL: "https://connect.acme.example", Origins: []string{"https://app.acme.example"},
 	}
 	empty := page
 	empty.Origins, empty.LookedFor = nil, "dana"
+	empty.Checked = true
 	empty.Notice = &Notice{Kind: "ok", Text: "Slack is connected with all it was asked for."}
 	for _, c := range []Connector{sampleSlack(NotConnected), sampleParams(false)} {
 		c.StartURL, c.Ticket = "/start", "ticket"
@@ -82,6 +83,8 @@ func builderPreviews() []Preview {
 		{At: sampleTime, Connector: "GitHub", Code: "provider_unavailable", Trace: "0f1e2d3c4b5a69788796a5b5"},
 	}
 	preview := page
+	preview.Checked = true
+	preview.Findings = []Finding{{"client_refused", "acme/slack", "The provider refuses the client id with its secret.", "Nobody can connect, and no token is refreshed.", "Copy both once more into the apps file:\n  client_id: 1234"}}
 	preview.Failed, preview.FrameURL = nil, "https://connect.acme.example/embed/token"
 	between := InterstitialPage{
 		Page: Page{App: sampleApp}, FlowID: "flow_1", Connector: sampleSlack(NotConnected), Press: true, Trial: true,

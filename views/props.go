@@ -253,6 +253,9 @@ type BuilderPage struct {
 	PublicURL   string
 	Origins     []string
 	FrameURL    string // of the preview; "" before it was asked for
+	CheckURL    string
+	Checked     bool // the doctor was asked
+	Findings    []Finding
 	Notice      *Notice
 }
 
@@ -282,6 +285,9 @@ type BuilderConnection struct {
 	ConnectedAt, LastUsedAt   *time.Time
 	Assurance                 string
 }
+
+// Finding is one thing that is set up wrongly. Paste has lines.
+type Finding struct{ Code, Subject, What, Why, Paste string }
 
 // FailedFlow is an attempt that failed.
 type FailedFlow struct {
