@@ -169,8 +169,10 @@ func (d *demo) run(ctx context.Context, p *program, h *house, s *config.Settings
      "Manage linked accounts" leads to the same, full width; for the frame in other
      circumstances (sandbox, policies, no script) open %s/embed
 
+  5. As the app's builder, open  %s/builder/acme  with the key %s.
+
 The app's service token is %s. Ctrl-C stops; --fresh begins anew.
-`, d.appURL, d.publicURL, d.sandboxURL, d.appURL, demoServiceToken)
+`, d.appURL, d.publicURL, d.sandboxURL, d.appURL, d.publicURL, demoBuilderKey, demoServiceToken)
 	return group.Wait()
 }
 

@@ -253,6 +253,39 @@ func TestBuilderWhoMay(t *testing.T) {
 	}
 }
 
+// A shared account that its owner takes away is expired on the list, asks for consent
+// again, and is active afterwards; a try that was denied is failed and starts afresh.
+func TestBuilderSharedAccountExpires(t *testing.T) {
+	t.Parallel()
+	v := startServer(t, "https://app.acme.example", "shared:github")
+	v.consent(t, *v.ask(t, "github", `{"scopes":[]}`).RedirectURL, "expires_5s").wantResult("connected", "connected")
+	v.wantBuild(t, "GET", "external-auth/list", "", 200, `{"integrations":[{"integration_type":"github","status":"active","scopes":["read:user","user:email"],"user_email":"team@sandbox.example"}]}`)
+	resp, err := http.Post(v.provider.origin+"/_sandbox/revoke", "application/json", strings.NewReader(`{"account":"team@sandbox.example"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	await(t, "the refresh to be refused", func() bool {
+		a := v.call(t, "GET", "external-auth/tokens/github?min_seconds=4", "", "")
+		return a.status == 409 && a.code() == "reconnect_required" && a.body["connect_url"] == nil
+	})
+	v.wantBuild(t, "GET", "external-auth/list", "", 200, `{"integrations":[{"integration_type":"github","status":"expired","scopes":["read:user","user:email"],"user_email":"team@sandbox.example"}]}`)
+
+	denied := v.ask(t, "github", `{"scopes":[]}`)
+	v.wantRequest(t, "github", *denied.ConnectionID, "PENDING")
+	v.consent(t, *denied.RedirectURL, "deny").wantResult("denied", "access_denied")
+	v.wantRequest(t, "github", *denied.ConnectionID, "FAILED")
+	again := v.ask(t, "github", `{"scopes":[]}`)
+	if *again.ConnectionID == *denied.ConnectionID || *again.RedirectURL == *denied.RedirectURL {
+		t.Error("after a denial the same link comes again")
+	}
+	v.consent(t, *again.RedirectURL, "approve").wantResult("connected", "connected")
+	v.wantRequest(t, "github", *again.ConnectionID, "ACTIVE")
+	v.wantBuild(t, "GET", "external-auth/list", "", 200, `{"integrations":[{"integration_type":"github","status":"active","scopes":["read:user","user:email"],"user_email":"team@sandbox.example"}]}`)
+	v.wantBuild(t, "PUT", "external-auth/integrations/github", `{"scopes":[]}`, 200,
+		`{"redirect_url":null,"connection_id":null,"already_authorized":true,"error":null,"error_message":null,"other_user_email":null}`)
+}
+
 // After a breach every connection of a connector ends, here and at the provider.
 func TestBuilderAfterABreach(t *testing.T) {
 	t.Parallel()

@@ -254,3 +254,34 @@ func examineMistake(t *testing.T, m planted, provider sandbox, elsewhere, late s
 		}
 	}
 }
+
+// The guide's own nginx configuration, with only its address and certificate replaced,
+// gives the doctor nothing to say, over TLS.
+func TestGuidesProxyIsGood(t *testing.T) {
+	t.Parallel()
+	guide, err := os.ReadFile("../docs/for-builders.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)```nginx\nserver \\{\n(.*?)    location / \\{\n(.*?)    \\}\n\\}\n```").FindStringSubmatch(string(guide))
+	if block == nil {
+		t.Fatal("the guide has no nginx configuration")
+	}
+	provider := startSandbox(t)
+	s := newSettings(t)
+	s.sandbox = strings.TrimPrefix(provider.origin, "http://")
+	nginx := freeAddress(t)
+	_, port, _ := net.SplitHostPort(nginx)
+	s.public = "localhost:" + port
+	cert, key := certificate(t, s.dir)
+	lines := strings.NewReplacer("listen 443 ssl;", "", "connect.acme.example;", "localhost;",
+		"/etc/letsencrypt/live/connect.acme.example/fullchain.pem", cert, "/etc/letsencrypt/live/connect.acme.example/privkey.pem", key).Replace(block[1])
+	runNginx(t, t.TempDir(), nginx+" ssl", lines, strings.Replace(block[2], "127.0.0.1:8080", s.address, 1))
+	s.apps(t, "https://app.acme.example", "github", "typeform")
+	env := []string{"PATCHBAY_TRUSTED_PROXIES=127.0.0.1/32", "PATCHBAY_PUBLIC_URL=https://" + s.public}
+	serveWith(t, s, provider, env...)
+	stdout, stderr, exit := run(t, s.env(append(env, "SSL_CERT_FILE="+cert)...), "doctor")
+	if exit != 0 || !strings.Contains(stdout, "Nothing was found.") {
+		t.Errorf("exit %d\n%s\n%s", exit, stdout, stderr)
+	}
+}

@@ -209,7 +209,10 @@ func (s *Server) builderConnector(b *connect.BuilderSession, k *connect.Connecto
 		return v
 	}
 	v.ConsoleURL, v.DocsURL = e.Console, e.Docs
-	v.RedirectRules, v.RedirectProblem = e.RedirectURI.Rules(), e.RedirectURI.Problem(v.RedirectURI)
+	v.RedirectRules = e.RedirectURI.Rules()
+	if k.Endpoints.Authorize == "" { // else it is not this provider's rule that counts
+		v.RedirectProblem = e.RedirectURI.Problem(v.RedirectURI)
+	}
 	v.NeedsSecret = !e.Client.Public && e.Client.Auth != "none"
 	v.ChosenAtProvider = e.Scopes.Fixed
 	for _, scope := range asked {

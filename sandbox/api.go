@@ -51,6 +51,9 @@ func (s *Server) api(w http.ResponseWriter, r *http.Request, d *dialect) {
 		}
 		return
 	}
+	if s.play(w, r, path) {
+		return
+	}
 	i := slices.IndexFunc(d.resources, func(res resource) bool { return res.path == path })
 	if i < 0 {
 		writeJSON(w, http.StatusNotFound, d.notFound)

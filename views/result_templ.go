@@ -751,9 +751,6 @@ func (p ResultPage) words() Words {
 	if p.linked() && p.Reconnect && p.Code == "connected" {
 		w.Headline = "{provider} is connected again"
 	}
-	if p.Trial {
-		w.Next = "" // the page's one control leads there
-	}
 	if p.Trial && p.linked() {
 		w.Headline, w.Says = "{provider} works", "The provider accepted the client, the code was exchanged, and the account was read."
 	}
@@ -773,7 +770,7 @@ func (p ResultPage) who(w Words) Who {
 // hint is the next step in a sentence, where no control can take it.
 func (p ResultPage) hint(w Words) string {
 	switch {
-	case !p.over(), w.Retry && p.canAgain() && w.Who != WhoProvider:
+	case !p.over(), p.Trial, w.Retry && p.canAgain() && w.Who != WhoProvider:
 		return ""
 	case w.Next == "" && p.ReturnURL == "" && p.ListURL == "" && !p.CloseTab:
 		return "Go back to {app} to go on."

@@ -201,7 +201,8 @@ func (d *Doctor) judge(a *Answer, resp *http.Response) []Finding {
 			add("client_address_spoofable", "The proxy passes on the X-Forwarded-For that a client made up, and it is believed.",
 				"Anybody gets round the limits, and the log names addresses that nobody has.",
 				"In nginx:\n  proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;")
-		case forwarded != "" && forwarded != spoofed && a.Client == peer:
+		case forwarded != "" && forwarded != spoofed && a.Client == peer && forwarded != peer:
+			// An address that is the proxy's own may be the doctor's, when both are on one machine.
 			add("proxy_not_trusted", "A proxy at "+peer+" tells the client's address, and it is not believed.",
 				"All people share one limit of requests, the proxy's.",
 				"PATCHBAY_TRUSTED_PROXIES="+asCIDR(peer))

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"patchbay/connect/doctor"
 	"patchbay/e2e/stack"
 )
 
@@ -93,7 +94,7 @@ func TestBuilderPageNeedsTheKey(t *testing.T) {
 	b, stranger := s.Browser(), s.Browser()
 	builder(t, s, b, s.Acme, s.Acme.Builder)
 	page := b.Get("/builder/acme")
-	for _, action := range []string{"preview", "connectors/team/share"} {
+	for _, action := range []string{"preview", "check", "connectors/team/share"} {
 		p := stranger.NewRequest(at(s, "/builder/acme"), false, http.MethodPost, "/builder/acme/"+action, url.Values{}).Send()
 		p.WantStatus(http.StatusUnauthorized)
 	}
@@ -237,4 +238,36 @@ func TestBuilderSharesByTheLink(t *testing.T) {
 	}
 	share().WantStatus(http.StatusOK)
 	b.NewRequest(at(s, "/builder/acme"), false, http.MethodPost, "/builder/acme/connectors/github/share", url.Values{}).Send().WantStatus(http.StatusNotFound)
+}
+
+// A pass is made with the keys. Any other is no pass, and the page answers as to anybody.
+func TestDoctorsPassIsTheKeys(t *testing.T) {
+	t.Parallel()
+	s := stack.New(t)
+	good := doctor.Pass(s.Service.Sealer, time.Now())
+	ask := func(method, path string, passes ...string) *stack.Page {
+		r := s.Browser().NewRequest(nil, false, method, path, nil)
+		r.Header[doctor.Header] = passes
+		return r.Send()
+	}
+	if p := ask(http.MethodGet, "/apps/acme", good); p.Status != http.StatusOK || !strings.Contains(p.Body, `"doctor":1`) {
+		t.Fatalf("a good pass: %d %s", p.Status, p.Body)
+	}
+	other := stack.New(t)
+	for name, passes := range map[string][]string{
+		"none": nil, "empty": {""}, "garbage": {"x"}, "cut": {good[:len(good)-2]}, "twice": {good, good},
+		"of other keys": {doctor.Pass(other.Service.Sealer, time.Now())},
+		"old":           {doctor.Pass(s.Service.Sealer, time.Now().Add(-2*time.Hour))},
+		"of the future": {doctor.Pass(s.Service.Sealer, time.Now().Add(2*time.Hour))},
+	} {
+		if p := ask(http.MethodGet, "/apps/acme", passes...); p.Status != http.StatusUnauthorized || strings.Contains(p.Body, `"doctor"`) {
+			t.Errorf("%s: %d", name, p.Status)
+		}
+	}
+	if p := ask(http.MethodPost, "/start", good); strings.Contains(p.Body, `"doctor"`) {
+		t.Error("a post was answered")
+	}
+	if p := ask(http.MethodGet, "/oauth/callback/acme/github?state=x&code=secret-code", good); strings.Contains(s.Log.String(), "secret-code") || p.Status != http.StatusOK {
+		t.Error("what the doctor sends is in the log")
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"patchbay/connect"
+	"patchbay/connect/doctor"
 	"patchbay/e2e/stack/openid"
 	"patchbay/events"
 	"patchbay/handlers"
@@ -153,6 +154,7 @@ func (s *Stack) wire(log *slog.Logger, reachable []string) {
 		Browsers: &session.Browsers{Service: s.Service, Secure: secure},
 		Callers:  &session.Callers{Service: s.Service, Tokens: session.NewUserTokens(outbound, s.Clock.Now)},
 		Logins:   &session.Logins{Service: s.Service, HTTP: outbound, Secure: secure, Now: s.Clock.Now},
+		Doctor:   &doctor.Doctor{Service: s.Service, Listen: "127.0.0.1:8080", Client: doctor.NewClient()},
 		Log:      log, Ready: db.Ping, HTTPS: secure,
 	}
 	s.Handler = s.Server.Handler()
