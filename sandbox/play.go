@@ -50,6 +50,8 @@ func (s *Server) play(w http.ResponseWriter, r *http.Request, path string) bool 
 		w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
 		_, _ = io.Copy(w, http.MaxBytesReader(w, r.Body, 1<<20))
 	case "hang":
+		// Only a server that has read the body notices that the other side went away.
+		_, _ = io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, 1<<20))
 		select {
 		case <-r.Context().Done():
 		case <-time.After(time.Minute):
