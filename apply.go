@@ -34,7 +34,8 @@ func runApply(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	if *dryRun {
+	onPostgres := !s.Postgres.IsZero()
+	if *dryRun && !onPostgres {
 		// To open a database may upgrade it and note a new key in it, so a plan is
 		// made on a copy.
 		dir, err := os.MkdirTemp("", "patchbay-plan-")
@@ -48,7 +49,7 @@ func runApply(ctx context.Context, p *program, args []string) error {
 		}
 		s.Database = plan
 	}
-	h, err := build(ctx, s, newLogger(p.stderr, s))
+	h, err := buildOn(ctx, s, newLogger(p.stderr, s), *dryRun && onPostgres)
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,7 @@ var homes = map[string][]string{
 	"github.com/gorilla/":        {"session"},
 	"database/sql":               {"store"},
 	"modernc.org/sqlite":         {"store"},
+	"github.com/jackc/pgx":       {"store"},
 	"github.com/pressly/goose":   {"store"},
 	"github.com/a-h/templ":       {"views", "handlers"},
 	"github.com/go-jose/":        {"session", "oauth"},

@@ -35,6 +35,11 @@ type house struct {
 
 // build opens the database and makes everything that works on it.
 func build(ctx context.Context, s *config.Settings, log *slog.Logger) (*house, error) {
+	return buildOn(ctx, s, log, false)
+}
+
+// buildOn is build; with plan nothing is written to a PostgreSQL database.
+func buildOn(ctx context.Context, s *config.Settings, log *slog.Logger, plan bool) (*house, error) {
 	ring, err := vault.ParseKeys(s.Keys)
 	if err != nil {
 		return nil, err
@@ -52,11 +57,11 @@ func build(ctx context.Context, s *config.Settings, log *slog.Logger) (*house, e
 	if err != nil {
 		return nil, err
 	}
-	db, err := store.OpenSQLite(ctx, s.Database, store.Options{})
+	db, err := openStore(ctx, s, plan)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkKeys(ctx, db, ring); err != nil {
+	if err := checkKeys(ctx, db, ring, plan); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	h := &house{log: log, store: db, ring: ring, catalog: catalog, oauth: client}
@@ -67,6 +72,13 @@ func build(ctx context.Context, s *config.Settings, log *slog.Logger) (*house, e
 		h.service.PublicURL = s.PublicURL.String()
 	}
 	return h, nil
+}
+
+func openStore(ctx context.Context, s *config.Settings, plan bool) (*store.Store, error) {
+	if !s.Postgres.IsZero() {
+		return store.OpenPostgres(ctx, s.Postgres.Reveal(), store.Options{Plan: plan})
+	}
+	return store.OpenSQLite(ctx, s.Database, store.Options{})
 }
 
 // readCatalog reads the catalogue and the operator's own provider files.
@@ -118,7 +130,7 @@ func newLogger(w io.Writer, s *config.Settings) *slog.Logger {
 
 // checkKeys refuses keys that cannot open what is stored. For each key that was ever
 // used there is a sealed check value; a key of the same id with other bytes fails on it.
-func checkKeys(ctx context.Context, db *store.Store, ring *vault.Ring) error {
+func checkKeys(ctx context.Context, db *store.Store, ring *vault.Ring, plan bool) error {
 	checks, err := db.KeyChecks(ctx)
 	if err != nil {
 		return err
@@ -145,7 +157,7 @@ func checkKeys(ctx context.Context, db *store.Store, ring *vault.Ring) error {
 		return errors.Join(problems...)
 	}
 	newest := ring.NewestID()
-	if _, known := checks[newest]; known {
+	if _, known := checks[newest]; known || plan {
 		return nil
 	}
 	sealed, err := ring.Seal(keyCheck(newest), []byte("patchbay"))

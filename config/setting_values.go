@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"slices"
 	"strconv"
@@ -31,7 +32,7 @@ type row struct {
 var table = []row{
 	{Listen, "listen", false, "127.0.0.1:8080", "`address` to serve, plain HTTP", "give host:port, like 127.0.0.1:8080", readListen},
 	{PublicURL, "public-url", false, "", "the one `origin` of every link and cookie", "give the address that browsers use, like https://connect.example.com", readPublicURL},
-	{Database, "database", true, "sqlite:patchbay.db", "where to keep everything, as `sqlite:PATH`", "give sqlite:PATH, like sqlite:patchbay.db", readDatabase},
+	{Database, "database", true, "sqlite:patchbay.db", "where to keep everything, as `sqlite:PATH` or postgres://…", "give sqlite:PATH, like sqlite:patchbay.db", readDatabase},
 	{Keys, "", true, "", "encryption keys, id:base64 each, newest first; PATCHBAY_KEYS_FILE names a file with them", "make a key with `patchbay keys new` and put its line here, or into a file that PATCHBAY_KEYS_FILE names", readKeys},
 	{AppsFile, "apps", false, "", "apps `file` to apply at start", "name an apps file, like apps.yaml", readAppsFile},
 	{Providers, "providers", false, "", "`directory` of the operator's own provider files", "name a directory", readProviders},
@@ -64,10 +65,18 @@ func readPublicURL(s *Settings, value string) string {
 
 // readDatabase does not repeat the value, which may hold a password.
 func readDatabase(s *Settings, value string) string {
+	if strings.HasPrefix(value, "postgres://") || strings.HasPrefix(value, "postgresql://") {
+		if u, err := url.Parse(value); err != nil || strings.Trim(u.Path, "/") == "" {
+			return "names no database: give postgres://USER:PASSWORD@HOST:PORT/DATABASE"
+		}
+		s.Database, s.Postgres = "", vault.NewSecret(value)
+		return ""
+	}
+	s.Postgres = vault.Secret{}
 	path, ok := strings.CutPrefix(value, "sqlite:")
 	switch {
 	case !ok:
-		return "this kind of database is not known: give sqlite:PATH, like sqlite:/var/lib/patchbay/patchbay.db"
+		return "this kind of database is not known: give sqlite:PATH, like sqlite:/var/lib/patchbay/patchbay.db, or postgres://USER:PASSWORD@HOST:PORT/DATABASE"
 	case path == "" || strings.HasPrefix(path, "//"):
 		return "has no path: give sqlite:PATH, like sqlite:/var/lib/patchbay/patchbay.db"
 	case path == ":memory:":

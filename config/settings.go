@@ -17,9 +17,10 @@ import (
 // Settings is what one command was told. A setting that the command does not take
 // has the zero value.
 type Settings struct {
-	Listen         string   // host:port
-	PublicURL      *url.URL // scheme and host only, normalised
-	Database       string   // path of the SQLite file
+	Listen         string       // host:port
+	PublicURL      *url.URL     // scheme and host only, normalised
+	Database       string       // path of the SQLite file; "" with Postgres
+	Postgres       vault.Secret // postgres://…; zero with an SQLite file
 	Keys           vault.Secret
 	AppsFile       string // "" for none
 	Providers      string // directory of the operator's own provider files, "" for none

@@ -144,7 +144,7 @@ func TestKeysFromAFile(t *testing.T) {
 
 func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 	_, err := read(t, every, []string{"--listen", "8080", "--rate-limit", "maybe"}, map[string]string{
-		"PATCHBAY_DATABASE":        "postgres://patchbay:CANARY@db/patchbay",
+		"PATCHBAY_DATABASE":        "mysql://patchbay:CANARY@db/patchbay",
 		"PATCHBAY_KEYS":            "CANARY,k1:CANARY",
 		"PATCHBAY_TRUSTED_PROXIES": "10.0.0.1/8,proxy,::ffff:10.0.0.0/104,",
 		"PATCHBAY_OUTBOUND_ALLOW":  "gitlab.internal,*:443,a:0",
@@ -153,7 +153,7 @@ func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 	})
 	want := `PATCHBAY_LISTEN (--listen): "8080" is not an address: give host:port, like 127.0.0.1:8080, or :8080 for every interface
 PATCHBAY_PUBLIC_URL (--public-url): is required: give the address that browsers use, like https://connect.example.com
-PATCHBAY_DATABASE (--database): this kind of database is not known: give sqlite:PATH, like sqlite:/var/lib/patchbay/patchbay.db
+PATCHBAY_DATABASE (--database): this kind of database is not known: give sqlite:PATH, like sqlite:/var/lib/patchbay/patchbay.db, or postgres://USER:PASSWORD@HOST:PORT/DATABASE
 PATCHBAY_KEYS: entry 1: has no colon: write ` + "`id:base64`, as `patchbay keys new`" + ` prints it
 PATCHBAY_KEYS: entry 2: key "k1" is not base64: copy the whole line that ` + "`patchbay keys new`" + ` printed
 PATCHBAY_TRUSTED_PROXIES (--trusted-proxies): "10.0.0.1/8" has an address inside the range: did you mean 10.0.0.0/8?
@@ -278,7 +278,9 @@ func TestDatabase(t *testing.T) {
 		"sqlite:patchbay.db?mode=ro":           {"", "", "takes a plain path"},
 		"sqlite:a\x00b":                        {"", "", "takes a plain path"},
 		"patchbay.db":                          {"", "", "give sqlite:PATH"},
-		"postgres://user:CANARY@host/db":       {"", "", "give sqlite:PATH"},
+		"postgres://user:CANARY@host":          {"", "", "names no database"},
+		"postgres:///":                         {"", "", "names no database"},
+		"postgres://user:CANARY@host:x/db":     {"", "", "names no database"},
 		"mysql://host/db":                      {"", "", "give sqlite:PATH"},
 	} {
 		s, err := read(t, []Option{Takes(Database, StateDir)}, nil, map[string]string{"PATCHBAY_DATABASE": value})
@@ -339,5 +341,17 @@ func TestPrintingSettingsShowsNoKey(t *testing.T) {
 	}
 	if got := fmt.Sprintf("%v %+v %#v", s, *s, s); strings.Contains(got, goodKey[3:]) {
 		t.Errorf("shows the key: %s", got)
+	}
+}
+
+func TestPostgresAddressIsASecret(t *testing.T) {
+	for _, address := range []string{"postgres://patchbay:canary@db.internal:5432/patchbay?sslmode=verify-full", "postgresql://patchbay@/patchbay?host=/run/postgresql"} {
+		s, err := read(t, []Option{Takes(Database, StateDir)}, nil, map[string]string{"PATCHBAY_DATABASE": address})
+		if err != nil || s.Postgres.Reveal() != address || s.Database != "" || s.StateDir != "." {
+			t.Errorf("%s: %v, %+v", address, err, s)
+		}
+		if text := fmt.Sprintf("%+v %#v", s, s); strings.Contains(text, "canary") {
+			t.Error("the settings print the password")
+		}
 	}
 }

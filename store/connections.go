@@ -118,6 +118,9 @@ func (s *Store) Connect(ctx context.Context, c connect.Connecting) (connect.Conn
 	}
 	var res connect.ConnectResult
 	_, err := s.write(ctx, s.durable, "connect", func(t tx) (bool, error) {
+		if err := t.lockUser(f.App, f.User.ID); err != nil {
+			return false, err
+		}
 		n, err := t.exec(finishFlow, flowFields(f)...)
 		if err != nil || n == 0 {
 			res.FlowMoved = err == nil
@@ -190,6 +193,9 @@ const markReconnect = `UPDATE connections SET status = $1, reason = $2, updated_
 // marked already, so that the history tells of it once.
 func (s *Store) MarkReconnect(ctx context.Context, id string, generation int64, reason string, ev connect.Event) (bool, error) {
 	return s.write(ctx, s.durable, "mark a connection", func(t tx) (bool, error) {
+		if err := t.lockUser(ev.App, ev.User); err != nil {
+			return false, err
+		}
 		n, err := t.exec(markReconnect, connect.ConnectionReconnectRequired, reason, millis(ev.At), id, generation)
 		if err != nil || n == 0 {
 			return false, err
@@ -205,6 +211,9 @@ const deleteConnection = `DELETE FROM connections WHERE app = $1 AND connector =
 func (s *Store) Disconnect(ctx context.Context, app, connector string, o connect.Owner, ev connect.Event) (connect.Connection, error) {
 	var gone connect.Connection
 	err := s.writeAll(ctx, s.durable, "disconnect", func(t tx) error {
+		if err := t.lockUser(app, o.User); err != nil {
+			return err
+		}
 		c, err := one(t.ctx, t, connectionFields, connectionOf(app, connector, o), deleteConnection, app, connector, o.Key())
 		if err != nil {
 			return err

@@ -23,6 +23,20 @@ func seqFields(e *connect.Event) []any { return append(eventFields(e), &e.Seq) }
 
 var insertEvent = `INSERT INTO events (` + eventColumns + `) VALUES (` + placeholders(1, eventColumns) + `)`
 
+const lockUser = `SELECT pg_advisory_xact_lock(hashtextextended($1, 20261124))`
+
+// lockUser comes first in what writes a user's history, where writes run side by side. The
+// numbers of the entries are then in the order of their commits, as a frame needs that
+// asks for those after the last it saw; and two flows of a user that end each other do
+// not wait for each other.
+func (t tx) lockUser(app, user string) error {
+	if t.dialect != postgres {
+		return nil
+	}
+	_, err := t.exec(lockUser, app+"\n"+user)
+	return err
+}
+
 // record keeps those of the events that end users see: as their history, or in a frame
 // while it happens.
 func (t tx) record(events ...connect.Event) error {

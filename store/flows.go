@@ -39,6 +39,9 @@ var insertFlow = `INSERT INTO flows (` + flowColumns + `) VALUES (` + placeholde
 // CreateFlow implements connect.Store.
 func (s *Store) CreateFlow(ctx context.Context, f connect.Flow, nonce []byte, nonceExpires time.Time, ev connect.Event) (bool, error) {
 	return s.write(ctx, s.relaxed, "create a flow", func(t tx) (bool, error) {
+		if err := t.lockUser(f.App, f.User.ID); err != nil {
+			return false, err
+		}
 		n, err := t.exec(useNonce, nonce, millis(nonceExpires))
 		if err != nil || n == 0 {
 			return false, err
@@ -77,6 +80,9 @@ var updateFlow = `UPDATE flows SET (` + flowBody + `) = (` + placeholders(6, flo
 // or user: one that says so matches nothing.
 func (s *Store) UpdateFlow(ctx context.Context, f connect.Flow, events ...connect.Event) (bool, error) {
 	return s.write(ctx, s.relaxed, "update a flow", func(t tx) (bool, error) {
+		if err := t.lockUser(f.App, f.User.ID); err != nil {
+			return false, err
+		}
 		n, err := t.exec(updateFlow, flowFields(&f)...)
 		if err != nil || n == 0 {
 			return false, err

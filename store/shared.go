@@ -79,4 +79,4 @@ func (s *Store) ForgetShared(ctx context.Context, app, connector string, now tim
 	})
 }
 
-const sharedConnected = `UPDATE shared_requests SET connected = 1 WHERE app = $1 AND connector = $2 AND session = $3`
+const sharedConnected = `UPDATE shared_requests SET connected = TRUE WHERE app = $1 AND connector = $2 AND session = $3`

@@ -23,6 +23,9 @@ type Options struct {
 	BusyTimeout time.Duration
 	// Readers is how many reads run at once; 0: twice the processors, at least 4.
 	Readers int
+	// Plan: the database is only looked at, and is not upgraded. For PostgreSQL; of an
+	// SQLite file a copy is made instead, see [SnapshotSQLite].
+	Plan bool
 }
 
 //go:embed migrations/sqlite/*.sql

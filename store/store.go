@@ -31,9 +31,21 @@ type Store struct {
 	clean func(context.Context) error
 	dirty atomic.Bool // written since clean
 
+	// dialect is what the few statements go by that only one of the databases needs.
+	dialect dialect
+	// limit is how long a write may take once it has begun; 0: as long as it takes.
+	limit time.Duration
+
 	// schema is the newest version of the schema that this program knows.
 	schema int64
 }
+
+type dialect int
+
+const (
+	sqliteDialect dialect = iota
+	postgres
+)
 
 // Close waits for what is under way and closes the database.
 func (s *Store) Close() error {

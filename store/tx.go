@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"sync"
@@ -17,12 +18,14 @@ type fault int
 const (
 	faultOther       fault = iota
 	faultUnavailable       // trying later can help
+	faultConflict          // two transactions were in each other's way: doing it again can help at once
 	faultNoParent          // the app or connector that the row belongs to is not there
 )
 
 // tx is a transaction that writes.
 type tx struct {
-	ctx context.Context
+	ctx     context.Context
+	dialect dialect
 	*sql.Tx
 }
 
@@ -35,17 +38,38 @@ func (s *Store) write(ctx context.Context, db *sql.DB, op string, f func(tx) (bo
 	}
 	defer s.endTurn()
 	ctx = context.WithoutCancel(ctx)
+	if s.limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, s.limit, errTookTooLong)
+		defer cancel()
+	}
+	const tries = 10
+	for try := 1; ; try++ {
+		done, err := s.writeOnce(ctx, db, f)
+		if err != nil && s.classify(err) == faultConflict && try < tries {
+			continue
+		}
+		if err != nil && context.Cause(ctx) == errTookTooLong {
+			err = fmt.Errorf("%w: %w", connect.ErrUnavailable, err)
+		}
+		return done, s.wrap(op, err)
+	}
+}
+
+var errTookTooLong = errors.New("the database took too long")
+
+func (s *Store) writeOnce(ctx context.Context, db *sql.DB, f func(tx) (bool, error)) (bool, error) {
 	t, err := db.BeginTx(ctx, nil)
 	if err != nil {
-		return false, s.wrap(op, err)
+		return false, err
 	}
 	defer func() { _ = t.Rollback() }() // also when f panics; after a commit it does nothing
-	done, err := f(tx{ctx, t})
+	done, err := f(tx{ctx, s.dialect, t})
 	if err != nil || !done {
-		return false, s.wrap(op, err)
+		return false, err
 	}
 	if err := t.Commit(); err != nil {
-		return false, s.wrap(op, err)
+		return false, err
 	}
 	s.dirty.Store(true)
 	return true, nil
@@ -125,7 +149,14 @@ func (r *readers) QueryContext(ctx context.Context, query string, args ...any) (
 			_ = fresh.Close() // another goroutine was faster
 		}
 	}
-	return known.(*sql.Stmt).QueryContext(ctx, args...)
+	for try := 1; ; try++ {
+		rows, err := known.(*sql.Stmt).QueryContext(ctx, args...)
+		// A read that was given up takes its connection with it. Others may be handed several
+		// of them in a row, more than database/sql tries.
+		if err == nil || !errors.Is(err, driver.ErrBadConn) || ctx.Err() != nil || try == 3 {
+			return rows, err
+		}
+	}
 }
 
 // number reads the one integer that query finds.
@@ -159,21 +190,30 @@ func one[T any](ctx context.Context, q querier, fields func(*T) []any, same func
 func list[T any](ctx context.Context, q querier, fields func(*T) []any, same func(*T) bool, query string, args ...any) ([]T, error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, err
+		return nil, givenUp(ctx, err)
 	}
 	defer func() { _ = rows.Close() }()
 	var out []T
 	for rows.Next() {
 		var v T
 		if err := rows.Scan(fields(&v)...); err != nil {
-			return nil, err
+			return nil, givenUp(ctx, err)
 		}
 		if !same(&v) {
 			return nil, errOtherRow
 		}
 		out = append(out, v)
 	}
-	return out, rows.Err()
+	return out, givenUp(ctx, rows.Err())
+}
+
+// givenUp says of an error whether it came because the caller went away: a driver may then
+// only know that the connection is gone.
+func givenUp(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
+		return fmt.Errorf("%w: %w", ctx.Err(), err)
+	}
+	return err
 }
 
 // anyRow is for queries that ask for no particular row.
@@ -195,7 +235,7 @@ func (s *Store) wrap(op string, err error) error {
 		return fmt.Errorf("store: %s: %w", op, err)
 	}
 	switch s.classify(err) {
-	case faultUnavailable:
+	case faultUnavailable, faultConflict:
 		return fmt.Errorf("store: %s: %w: %w", op, connect.ErrUnavailable, err)
 	case faultNoParent:
 		return fmt.Errorf("store: %s: its app or connector: %w: %w", op, connect.ErrNotFound, err)

@@ -34,7 +34,9 @@ var appTests = []test{
 		want := filled[connect.AppRecord](0)
 		for i := range want.Connectors {
 			want.Connectors[i].App = want.ID
+			want.Connectors[i].Document = []byte(`{"é":"\u0000 \\"}`)
 		}
+		want.Document = []byte(`{"ключ": [1, "\n"]}`)
 		check(t, st.ApplyApps(t.Context(), connect.ApplyBatch{Put: []connect.AppRecord{want}}))
 		expectApps(t, st, []connect.AppRecord{want})
 	}},
