@@ -47,7 +47,8 @@ func (s *Service) ProbeClient(ctx context.Context, c *Connector, i int) (ClientV
 		return RedirectRefused, nil
 	}
 	var oe *oauth.Error
-	if errors.As(err, &oe) && oe.Status == 0 {
+	// A made-up code that is no code at all by a type's own rules (Wix signs it) is not sent.
+	if errors.As(err, &oe) && oe.Status == 0 && oe.Class != oauth.ProviderFault {
 		return ClientUnclear, err
 	}
 	return ClientUnclear, nil
