@@ -10,6 +10,7 @@ import (
 	"patchbay/config"
 	"patchbay/connect"
 	"patchbay/store"
+	"patchbay/vault"
 )
 
 func runApply(ctx context.Context, p *program, args []string) error {
@@ -34,26 +35,49 @@ func runApply(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	onPostgres := !s.Postgres.IsZero()
-	if *dryRun && !onPostgres {
-		// To open a database may upgrade it and note a new key in it, so a plan is
-		// made on a copy.
-		dir, err := os.MkdirTemp("", "patchbay-plan-")
-		if err != nil {
-			return err
-		}
-		defer func() { _ = os.RemoveAll(dir) }()
-		plan := filepath.Join(dir, "plan.db")
-		if _, err := store.SnapshotSQLite(ctx, s.Database, plan); err != nil {
-			return err
-		}
-		s.Database = plan
-	}
-	h, err := buildOn(ctx, s, newLogger(p.stderr, s), *dryRun && onPostgres)
+	h, err := openForApply(ctx, p, s, *dryRun)
 	if err != nil {
 		return err
 	}
 	return errors.Join(h.apply(ctx, p, *path, *dryRun, *prune), h.close())
+}
+
+// openForApply opens the database, for a dry run so that nothing in it can change: to
+// open one may upgrade it and note a new key in it, so a plan is made on a copy, or in
+// PostgreSQL read where it is.
+func openForApply(ctx context.Context, p *program, s *config.Settings, dryRun bool) (*house, error) {
+	log := newLogger(p.stderr, s)
+	if !dryRun {
+		return buildOn(ctx, s, log, false)
+	}
+	if !s.Postgres.IsZero() {
+		h, err := buildOn(ctx, s, log, true)
+		if !errors.Is(err, store.ErrEmpty) {
+			return h, err
+		}
+		empty := *s // as empty as that one
+		empty.Postgres, empty.Database = vault.Secret{}, ""
+		s = &empty
+	}
+	dir, err := os.MkdirTemp("", "patchbay-plan-")
+	if err != nil {
+		return nil, err
+	}
+	remove := func() error { return os.RemoveAll(dir) }
+	plan := filepath.Join(dir, "plan.db")
+	if s.Database != "" {
+		if _, err := store.SnapshotSQLite(ctx, s.Database, plan); err != nil {
+			return nil, errors.Join(err, remove())
+		}
+	}
+	copied := *s
+	copied.Database = plan
+	h, err := buildOn(ctx, &copied, log, false)
+	if err != nil {
+		return nil, errors.Join(err, remove())
+	}
+	h.closers = append(h.closers, remove)
+	return h, nil
 }
 
 func (h *house) apply(ctx context.Context, p *program, path string, dryRun, prune bool) error {

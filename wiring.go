@@ -31,6 +31,7 @@ type house struct {
 	ring    *vault.Ring
 	oauth   *oauth.Client
 	catalog *provider.Catalog
+	closers []func() error
 }
 
 // build opens the database and makes everything that works on it.
@@ -100,7 +101,13 @@ func readCatalog(ctx context.Context, s *config.Settings, client *oauth.Client) 
 	return catalog, nil
 }
 
-func (h *house) close() error { return h.store.Close() }
+func (h *house) close() error {
+	err := h.store.Close()
+	for _, c := range h.closers {
+		err = errors.Join(err, c())
+	}
+	return err
+}
 
 // site is the web side. Its streams end with ctx.
 func (h *house) site(ctx context.Context, s *config.Settings) *handlers.Server {

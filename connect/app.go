@@ -324,26 +324,19 @@ func (s *Service) connectorOf(ctx context.Context, appID, id string, o Owner) (*
 // connectorIn finds the connector of a flow. A builder may try one of either kind.
 func (s *Service) connectorIn(ctx context.Context, f *Flow) (*App, *Connector, error) {
 	if f.Detail.Trial {
-		a, err := s.App(ctx, f.App)
-		if err != nil {
-			return nil, nil, err
-		}
-		c, ok := a.Connector(f.Connector)
-		if !ok {
-			return nil, nil, errNoConnector
-		}
-		return a, c, nil
+		return s.connector(ctx, f.App, f.Connector, "")
 	}
 	return s.connectorOf(ctx, f.App, f.Connector, f.Owner())
 }
 
+// connector finds a connector of that mode, of either for "".
 func (s *Service) connector(ctx context.Context, appID, id string, mode ConnectorMode) (*App, *Connector, error) {
 	a, err := s.App(ctx, appID)
 	if err != nil {
 		return nil, nil, err
 	}
 	c, ok := a.Connector(id)
-	if !ok || c.Mode != mode {
+	if !ok || (mode != "" && c.Mode != mode) {
 		return nil, nil, errNoConnector
 	}
 	return a, c, nil

@@ -249,7 +249,7 @@ func (s *Service) prune(ctx context.Context, st Step, progress func(string)) err
 		if progress != nil {
 			progress(fmt.Sprintf("connector %s/%s: revoking connection %d of %d", st.App, st.Connector, i+1, len(conns)))
 		}
-		if err := s.disconnectAll(ctx, a, conns[i:i+1]); err != nil {
+		if err := s.disconnectAll(ctx, a, conns[i:i+1], nil); err != nil {
 			return err
 		}
 	}

@@ -1,7 +1,10 @@
 package connect
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/hex"
 	"slices"
 	"time"
 
@@ -72,9 +75,13 @@ func (s *Service) FailedFlows(ctx context.Context, app string, limit int) ([]Flo
 	return s.Store.FailedFlows(ctx, app, limit)
 }
 
-// PreviewUser is the end user whose page a builder's preview shows. What is connected in
-// it is kept for this user like any other's.
-const PreviewUser = "builder-preview"
+// previewUser is the end user whose page a builder's preview shows. What is connected in
+// it is kept for this user like any other's. Nobody can sign up to the app under this
+// id, because nobody without the keys knows it.
+func (s *Service) previewUser(app string) EndUser {
+	mac := s.Sealer.MAC("preview-user", []byte(app))
+	return EndUser{ID: "builder-preview-" + hex.EncodeToString(mac[:12]), Name: "Preview"}
+}
 
 // PreviewSession makes an embed session that our own builder's page may frame.
 func (s *Service) PreviewSession(ctx context.Context, app string) (NewSession, error) {
@@ -83,22 +90,43 @@ func (s *Service) PreviewSession(ctx context.Context, app string) (NewSession, e
 		return NewSession{}, err
 	}
 	return s.newSession(ctx, a, SessionRequest{
-		Mode: ModeEmbed, User: EndUser{ID: PreviewUser, Name: "Preview"}, Origin: s.PublicURL,
+		Mode: ModeEmbed, User: s.previewUser(a.ID), Origin: s.PublicURL,
 	})
 }
 
-// frames reports whether a page of that origin may hold the app's frame: the app's own
+// MayFrame reports whether a page of that origin may hold the app's frame: the app's own
 // pages, and our builder's page for a preview.
-func (s *Service) frames(a *App, origin string) bool {
+func (s *Service) MayFrame(a *App, origin string) bool {
 	return slices.Contains(a.Origins, origin) || origin == s.PublicURL
 }
-
-// MayFrame is frames for the headers of a framed answer.
-func (s *Service) MayFrame(a *App, origin string) bool { return s.frames(a, origin) }
 
 // TrialTicket prints a start ticket for a try of a connector on a builder's page.
 func (s *Service) TrialTicket(b *BuilderSession, connector string) string {
 	return s.printTicket(ticketTrial, b.Hash, b.ExpiresAt, b.App, connector)
+}
+
+// IsTrialTicket reports whether a start ticket says of itself that it is for a try. Whether
+// it is good is another question.
+func IsTrialTicket(text string) bool {
+	head, err := base64.RawURLEncoding.DecodeString(text[:min(4, len(text))])
+	return err == nil && len(head) > 0 && head[0] == ticketTrial
+}
+
+// CheckTrialTicket finds what a ticket of a builder's page allows. builders are the apps
+// whose builder the browser is that posted it. The error is expired for a ticket that is
+// dead or not this browser's.
+func (s *Service) CheckTrialTicket(ctx context.Context, text string, builders []BuilderSession) (StartGrant, error) {
+	t, err := s.readTicket(text)
+	g := StartGrant{ticket: t, Mode: ModeRedirect, Trial: true}
+	if err != nil {
+		return g, err
+	}
+	ours := func(b BuilderSession) bool { return b.App == t.app && bytes.Equal(b.Hash[:16], t.owner) }
+	if t.kind != ticketTrial || !slices.ContainsFunc(builders, ours) {
+		return g, errTicketDead
+	}
+	g.App, g.Connector, err = s.connector(ctx, t.app, t.connector, "")
+	return g, err
 }
 
 // tried ends a builder's try: what was learned goes into the result, the grant is given

@@ -101,7 +101,7 @@ func (s *Service) DeleteUser(ctx context.Context, app, user string) (int, error)
 	if err != nil {
 		return 0, err
 	}
-	if err := s.disconnectAll(ctx, a, conns); err != nil {
+	if err := s.disconnectAll(ctx, a, conns, nil); err != nil {
 		return 0, err
 	}
 	// Once more: what the removals themselves wrote down.
@@ -109,7 +109,8 @@ func (s *Service) DeleteUser(ctx context.Context, app, user string) (int, error)
 }
 
 // disconnectAll removes connections, four at a time because each waits for a provider.
-func (s *Service) disconnectAll(ctx context.Context, a *App, conns []Connection) error {
+// done is told of each, one after the other; nil tells nobody.
+func (s *Service) disconnectAll(ctx context.Context, a *App, conns []Connection, done func(Disconnected)) error {
 	var (
 		wg    sync.WaitGroup
 		mu    sync.Mutex
@@ -124,12 +125,14 @@ func (s *Service) disconnectAll(ctx context.Context, a *App, conns []Connection)
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			if _, err := s.disconnect(ctx, c, conns[i].Owner); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				if first == nil {
-					first = err
-				}
+			d, err := s.disconnect(ctx, c, conns[i].Owner)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil && first == nil {
+				first = err
+			}
+			if done != nil {
+				done(d)
 			}
 		})
 	}
@@ -147,7 +150,7 @@ type Breached struct {
 // each, four at a time. What the provider said is counted. It goes on when the caller
 // hangs up; whatever stops it, asking again goes on with what is left.
 func (s *Service) Breach(ctx context.Context, app, connector string) (Breached, error) {
-	_, c, err := s.userConnector(ctx, app, connector)
+	a, _, err := s.userConnector(ctx, app, connector)
 	if err != nil {
 		return Breached{}, err
 	}
@@ -159,30 +162,13 @@ func (s *Service) Breach(ctx context.Context, app, connector string) (Breached, 
 	out := Breached{Revoked: map[oauth.Revoked]int{
 		oauth.RevokedYes: 0, oauth.RevokedNo: 0, oauth.RevokedUnsupported: 0, oauth.RevokedUnknown: 0,
 	}}
-	var (
-		first error
-		wg    sync.WaitGroup
-		mu    sync.Mutex
-		slots = make(chan struct{}, 4)
-	)
-	for i := range conns {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			done, err := s.disconnect(ctx, c, conns[i].Owner)
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil && first == nil {
-				first = err
-			}
-			if done.Removed {
-				out.Removed++
-				out.Revoked[done.Revoked]++
-			}
-		})
-	}
-	wg.Wait()
-	return out, first
+	err = s.disconnectAll(ctx, a, conns, func(d Disconnected) {
+		if d.Removed {
+			out.Removed++
+			out.Revoked[d.Revoked]++
+		}
+	})
+	return out, err
 }
 
 // describeConnections counts for people: "1 connection", "3 connections".

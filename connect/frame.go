@@ -72,7 +72,7 @@ func (s *Service) embeds(ctx context.Context, cs *ConnectSession) (bool, error) 
 	if CodeOf(err) == CodeNotFound {
 		return false, nil
 	}
-	return err == nil && s.frames(a, cs.Origin), err
+	return err == nil && s.MayFrame(a, cs.Origin), err
 }
 
 // Remaining is how long the connect session lives on.

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"slices"
 
 	"patchbay/oauth"
 )
@@ -76,9 +75,10 @@ type Started struct {
 }
 
 // CheckTicket finds what a start ticket allows. browser holds the identities of the
-// browser that posted it, builders the apps whose builder it is. Errors: expired for a ticket that is dead or not this
-// browser's, user_mismatch when somebody else of the app is signed in here.
-func (s *Service) CheckTicket(ctx context.Context, text string, browser []BrowserSession, builders ...BuilderSession) (StartGrant, error) {
+// browser that posted it. Errors: expired for a ticket that is dead or not this
+// browser's, user_mismatch when somebody else of the app is signed in here. A builder's
+// ticket is for [Service.CheckTrialTicket].
+func (s *Service) CheckTicket(ctx context.Context, text string, browser []BrowserSession) (StartGrant, error) {
 	t, err := s.readTicket(text)
 	g := StartGrant{ticket: t}
 	if err != nil {
@@ -107,21 +107,6 @@ func (s *Service) CheckTicket(ctx context.Context, text string, browser []Browse
 		if b := identity(browser, t.app, g.User.ID); b != nil {
 			g.has = b.proof()
 		}
-	case ticketTrial:
-		if !slices.ContainsFunc(builders, func(b BuilderSession) bool { return b.App == t.app && bytes.Equal(b.Hash[:16], t.owner) }) {
-			return g, errTicketDead
-		}
-		g.Mode, g.Trial = ModeRedirect, true
-		a, err := s.App(ctx, t.app)
-		if err != nil {
-			return g, err
-		}
-		c, ok := a.Connector(t.connector)
-		if !ok {
-			return g, errNoConnector
-		}
-		g.App, g.Connector = a, c
-		return g, nil
 	case ticketFrame, ticketEmbed:
 		// Who else is signed in in this browser plays no part: the frame's page knows
 		// no cookie.

@@ -24,11 +24,7 @@ func (s *Server) start(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	builders, err := s.Browsers.Builders(r)
-	if err != nil {
-		return err
-	}
-	grant, err := s.Service.CheckTicket(r.Context(), tickets[0], here, builders...)
+	grant, err := s.checkTicket(r, tickets[0], here)
 	if err != nil {
 		return s.startRefused(c, grant, here, err)
 	}
@@ -45,6 +41,19 @@ func (s *Server) start(c echo.Context) error {
 		return s.result(c, &begun.Flow, begun.App, here, true)
 	}
 	return render(c, http.StatusOK, views.Interstitial(s.interstitial(c, &begun, len(here) > 0)))
+}
+
+// checkTicket finds what a ticket allows. Only for a builder's is it looked up whose
+// builder this browser is.
+func (s *Server) checkTicket(r *http.Request, text string, here []connect.BrowserSession) (connect.StartGrant, error) {
+	if !connect.IsTrialTicket(text) {
+		return s.Service.CheckTicket(r.Context(), text, here)
+	}
+	builders, err := s.Browsers.Builders(r)
+	if err != nil {
+		return connect.StartGrant{}, err
+	}
+	return s.Service.CheckTrialTicket(r.Context(), text, builders)
 }
 
 // startRefused offers the way out of a session of somebody else, and from a button

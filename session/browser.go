@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"net/http"
+	"slices"
 
 	"github.com/gorilla/sessions"
 
@@ -161,10 +162,21 @@ func (b *Browsers) Close(w http.ResponseWriter, r *http.Request, app string) err
 	if err := b.Service.CloseBrowser(r.Context(), connect.HashSecret(s.ID), app); err != nil {
 		return err
 	}
-	identities, _ := s.Values[identitiesKey].([]connect.BrowserSession)
-	builders, err := b.Builders(r)
-	if err != nil || app != "" && len(identities)+len(builders) > 1 {
-		return err
+	return b.forget(w, r, s, app)
+}
+
+// forget takes the cookie away when no identity is held under it but those of an app
+// that ended, all for "".
+func (b *Browsers) forget(w http.ResponseWriter, r *http.Request, s *sessions.Session, ended string) error {
+	if ended != "" {
+		builders, err := b.Builders(r)
+		if err != nil || len(builders) > 0 {
+			return err
+		}
+		identities, _ := s.Values[identitiesKey].([]connect.BrowserSession)
+		if slices.ContainsFunc(identities, func(i connect.BrowserSession) bool { return i.App != ended }) {
+			return nil
+		}
 	}
 	s.ID, s.Options = "", b.options(-1)
 	return s.Save(r, w)
@@ -199,14 +211,11 @@ func (b *Browsers) CloseBuilder(w http.ResponseWriter, r *http.Request, app stri
 	if err := b.Service.CloseBuilder(r.Context(), connect.HashSecret(s.ID), app); err != nil {
 		return err
 	}
-	left, err := b.Builders(r)
-	identities, _ := s.Values[identitiesKey].([]connect.BrowserSession)
-	if err != nil || len(left)+len(identities) > 0 {
-		return err
-	}
-	s.ID, s.Options = "", b.options(-1)
-	return s.Save(r, w)
+	return b.forget(w, r, s, noApp) // the end user of the app stays
 }
+
+// noApp is the id of no app.
+const noApp = "-"
 
 func randomSecret() string {
 	var raw [32]byte

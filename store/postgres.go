@@ -24,6 +24,10 @@ import (
 //go:embed migrations/postgres/*.sql
 var postgresMigrations embed.FS
 
+// ErrEmpty is the answer of OpenPostgres, opened for a plan, for a database without our
+// tables.
+var ErrEmpty = errors.New("store: the database has no tables yet")
+
 // OpenPostgres opens the PostgreSQL database at address (postgres://…), making or
 // upgrading the schema first, under a lock, so that several instances may start at once.
 // The tables are in the first schema of the user's search path. Its error is one sentence
@@ -101,8 +105,11 @@ func (s *Store) preparePostgres(ctx context.Context, opts Options) error {
 	if version > s.schema {
 		return fmt.Errorf("store: the database was made by a newer version of Patchbay (schema %d, this one knows %d): run that version, or restore the backup from before the upgrade", version, s.schema)
 	}
-	if version < s.schema && opts.Plan {
-		return errors.New("store: the database has no tables yet, or those of an older version of Patchbay: start serve once, which makes them, and plan then")
+	if opts.Plan {
+		if version <= 0 {
+			return ErrEmpty
+		}
+		return nil // of an older schema the apps can be read, and that is all a plan does
 	}
 	if version < s.schema {
 		if _, err := provider.Up(ctx); err != nil {

@@ -696,7 +696,7 @@ func Builder(p BuilderPage) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 70, "\"><button class=\"btn\" data-action=\"preview\">Show a live preview</button></form><p class=\"hint\">As the user builder-preview. What you connect in it is kept for that user until you disconnect it there.</p>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 70, "\"><button class=\"btn\" data-action=\"preview\">Show a live preview</button></form><p class=\"hint\">As a made-up user. What you connect in it is kept for that user until you disconnect it there.</p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

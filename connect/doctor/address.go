@@ -138,7 +138,7 @@ func (d *Doctor) speaksTLS(ctx context.Context) bool {
 		return false
 	}
 	// Whether the certificate is good is not the question here, and nothing secret is sent
-	// but a pass that is good for minutes and opens nothing.
+	// but a pass that is good for an hour and opens nothing.
 	t := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}
 	c := &http.Client{Transport: t, CheckRedirect: d.Client.CheckRedirect, Timeout: d.Client.Timeout}
 	other := &Doctor{Service: d.Service, Listen: d.Listen, Client: c}

@@ -214,7 +214,7 @@ func TestBuilderPreview(t *testing.T) {
 	if csp := frame.Header.Get("Content-Security-Policy"); !strings.HasSuffix(csp, "frame-ancestors "+s.URL) {
 		t.Errorf("the preview may be framed by: %s", csp)
 	}
-	if got := frame.Field("user"); got != "builder-preview" {
+	if got := frame.Field("user"); !strings.HasPrefix(got, "builder-preview-") || len(got) < 32 {
 		t.Errorf("the preview is of %q", got)
 	}
 	if strings.Contains(b.Get("/builder/acme").Header.Get("Content-Security-Policy"), "frame-src") {
