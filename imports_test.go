@@ -19,6 +19,7 @@ var allowed = map[string][]string{
 	"sandbox":        nil,
 	"sandbox/acme":   nil,
 	"static":         nil,
+	"statedir":       nil,
 	"vault":          nil,
 	"views":          {"static"},
 	"oauth":          {"provider", "vault"},

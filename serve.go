@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"time"
 
 	"patchbay/config"
@@ -30,9 +29,6 @@ func runServe(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(s.StateDir, 0o700); err != nil {
-		return fmt.Errorf("PATCHBAY_STATE_DIR: %w", err)
-	}
 	log := newLogger(p.stderr, s)
 	h, err := build(ctx, s, log)
 	if err != nil {
@@ -44,6 +40,9 @@ func runServe(ctx context.Context, p *program, args []string) error {
 		}
 	}
 	if _, err := h.service.Apps(ctx); err != nil {
+		return errors.Join(err, h.close())
+	}
+	if err := h.recover(ctx, s.StateDir); err != nil {
 		return errors.Join(err, h.close())
 	}
 	l, err := net.Listen("tcp", s.Listen)
@@ -82,9 +81,9 @@ func (h *house) serve(ctx context.Context, l net.Listener, site http.Handler) er
 	err := serveHTTP(ctx, l, site, h.log)
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 	defer cancel()
-	err = errors.Join(err, h.service.Drain(drain))
 	stopBackground()
 	<-swept
+	err = errors.Join(err, h.service.Drain(drain))
 	if err == nil {
 		h.log.Info("stopped")
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -19,6 +20,7 @@ import (
 	"patchbay/oauth"
 	"patchbay/provider"
 	"patchbay/session"
+	"patchbay/statedir"
 	"patchbay/store"
 	"patchbay/vault"
 )
@@ -99,6 +101,21 @@ func readCatalog(ctx context.Context, s *config.Settings, client *oauth.Client) 
 		return nil, fmt.Errorf("%s=%s:\n%w", config.Providers.Env(), s.Providers, err)
 	}
 	return catalog, nil
+}
+
+// recover opens the state directory, stores what a process before this one could not,
+// and looks whether the database is an old copy.
+func (h *house) recover(ctx context.Context, dir string) error {
+	id, err := h.store.ID(ctx)
+	if err != nil {
+		return err
+	}
+	local, err := statedir.Open(filepath.Join(dir, "patchbay-"+id))
+	if err != nil {
+		return fmt.Errorf("%s: %w", config.StateDir.Env(), err)
+	}
+	h.service.Local = local
+	return h.service.Recover(ctx)
 }
 
 func (h *house) close() error {

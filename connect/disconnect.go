@@ -30,9 +30,12 @@ func (s *Service) DisconnectAppUser(ctx context.Context, app, connector, user st
 }
 
 func (s *Service) disconnect(ctx context.Context, c *Connector, o Owner) (Disconnected, error) {
-	ev := s.event(ctx, EventDisconnected, c.App, o.User, c.ID)
-	ev.Data = map[string]string{"revoked": string(oauth.RevokedUnknown)}
-	conn, err := s.Store.Disconnect(ctx, c.App, c.ID, o, ev)
+	var ev Event
+	conn, err := s.Store.Disconnect(ctx, c.App, c.ID, o, func(gone *Connection) Event {
+		ev = s.connectionEvent(ctx, EventDisconnected, gone, nil)
+		ev.Data["revoked"] = string(oauth.RevokedUnknown)
+		return ev
+	})
 	if isNotFound(err) {
 		return Disconnected{Revoked: oauth.RevokedUnsupported}, nil
 	}
@@ -40,9 +43,8 @@ func (s *Service) disconnect(ctx context.Context, c *Connector, o Owner) (Discon
 		return Disconnected{}, err
 	}
 	out := Disconnected{Removed: true, Receipt: ev.ID, Revoked: s.revoke(ctx, c, &conn)}
-	ev.Connection = conn.ID
 	ev.Data = maps.Clone(ev.Data)
-	ev.Data["revoked"], ev.Data["account"] = string(out.Revoked), conn.Account.Label()
+	ev.Data["revoked"] = string(out.Revoked)
 	if err := s.Store.SetEventData(context.WithoutCancel(ctx), ev.ID, ev.Data); err != nil && !isNotFound(err) {
 		return out, err
 	}

@@ -33,6 +33,34 @@
 // app's OpenID provider (login), the app's own session names the same user (app), or
 // the person was told who began this and went on (human). Nothing turns that off.
 //
+// # One refresh
+//
+// A refresh is a lease with a fence. Its state stands in the connection's row, so that any
+// number of processes see the same one, and no transaction is open while the provider is
+// called:
+//
+//	state     in the row                               left by
+//	idle      no lease, no intent                      claim (generation + 1, lease, intent)
+//	claimed   lease, intent                            store: the answer is kept, idle again
+//	                                                   release: a definite failure, idle again,
+//	                                                   not before retry_at
+//	                                                   release: no answer came, unknown
+//	                                                   15 s unchanged: the holder is gone, unknown
+//	unknown   intent, lease over                       claim, with a recovery noted: the same
+//	                                                   refresh token is sent once more
+//	suspect   a fickle provider said invalid_grant     claim, 30 s later
+//	ended     reconnect_required, with a reason        the user links again
+//
+// What is written after a claim needs the claim's generation: whoever was frozen or slow in
+// the meantime writes nothing. One thing is stored at any later generation too: fresh tokens
+// whose parent is still the stored refresh token, because nobody has anything newer. While
+// the database is away the answer waits in memory and in the spool of the state directory.
+//
+// A provider in trouble closes its connector for all instances (health): one probe in ten
+// seconds goes out. Grants are not called dead any more when more than a fifth of a
+// connector's refreshes say so within five minutes (the brake).
+//
 // The files follow a flow: app, identity, connectsession, frame, ticket, start, return,
-// confirm, finish, then connection, refresh and disconnect for what comes after.
+// confirm, finish, then connection and disconnect for what comes after, refresh for reading
+// a token, renew for making it fresh, health, ahead and local for what surrounds that.
 package connect

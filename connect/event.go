@@ -22,6 +22,12 @@ const (
 	EventAPICalled          EventKind = "api.called"
 	EventTokenRefreshed     EventKind = "token.refreshed"
 	EventRefreshFailed      EventKind = "token.refresh_failed"
+	EventRefreshRecovered   EventKind = "token.refresh_recovered" // a refresh token is sent again: what came of it is not known
+	EventSpooled            EventKind = "token.refresh_spooled"   // the database is away; the answer is kept beside it
+	EventReplayed           EventKind = "token.refresh_replayed"  // and was stored now
+	EventConnectorClosed    EventKind = "connector.closed"        // the provider is in trouble, or refuses the client
+	EventBraked             EventKind = "connector.braked"        // the provider calls too many grants dead to be believed
+	EventRestored           EventKind = "store.restored"          // the database is an old copy
 	EventNotMe              EventKind = "security.not_me"
 	EventCallbackRefused    EventKind = "security.callback_refused"
 	EventConfirmRefused     EventKind = "security.confirm_refused"
@@ -42,6 +48,7 @@ type Event struct {
 	Flow       string
 	Connection string
 	Trace      string
+	Actor      string // who did it: a credential by its name, a user, a builder; see WithActor
 	Data       map[string]string
 }
 
@@ -59,8 +66,22 @@ func Trace(ctx context.Context) string {
 	return t
 }
 
+type actorKey struct{}
+
+// WithActor puts who acts into ctx, as the audit names it: "service:NAME", "builder:NAME",
+// "user:ID", "browser:ID", "link", "patchbay".
+func WithActor(ctx context.Context, actor string) context.Context {
+	return context.WithValue(ctx, actorKey{}, actor)
+}
+
+// Actor returns who acts in ctx, or "".
+func Actor(ctx context.Context) string {
+	a, _ := ctx.Value(actorKey{}).(string)
+	return a
+}
+
 func (s *Service) event(ctx context.Context, kind EventKind, app, user, connector string) Event {
-	return Event{ID: newID("ev_"), At: s.now(), Kind: kind, App: app, User: user, Connector: connector, Trace: Trace(ctx)}
+	return Event{ID: newID("ev_"), At: s.now(), Kind: kind, App: app, User: user, Connector: connector, Trace: Trace(ctx), Actor: Actor(ctx)}
 }
 
 func (s *Service) flowEvent(ctx context.Context, kind EventKind, f *Flow) Event {

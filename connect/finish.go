@@ -125,6 +125,7 @@ func (s *Service) store(ctx context.Context, f Flow, c *Connector, reg oauth.Reg
 		var superseded []Event
 		res, err := s.Store.Connect(ctx, Connecting{
 			Flow: final, Connection: conn, Replaces: old.ID, ReplacesGen: old.Generation, Events: events,
+			Fingerprint: fingerprint(conn.ID, t.RefreshToken.Reveal()), DueAt: dueAt(reg.Entry, &conn, !t.RefreshToken.IsZero()),
 			Supersede: func(f *Flow) Event {
 				superseded = append(superseded, s.flowEvent(ctx, EventFlowFinished, f))
 				return superseded[len(superseded)-1]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -50,12 +51,50 @@ type Service struct {
 	Now func() time.Time
 	// Emit is told of every event after it is stored; nil tells nobody.
 	Emit func(context.Context, Event)
+	// Local is the state directory; nil: a refresh that the database cannot take is kept in
+	// memory only, and an old copy of the database is not noticed.
+	Local Local
 
 	apps      appCache
 	watchers  watchers
 	refreshes singleflight.Group
 	used      lastUsed
 	inFlight  sync.WaitGroup
+
+	name    sync.Once
+	self    string // of this process, in claims
+	leases  leases
+	slots   slots
+	health  localHealth
+	ahead   aheadWorkers
+	oldest  atomic.Int64 // since when the oldest refresh is due, in Unix milliseconds; 0: none is
+	epoch   atomic.Int64
+	rotated atomic.Int64 // tokens written since the epoch was counted up
+}
+
+// instance names this process in claims.
+func (s *Service) instance() string {
+	s.name.Do(func() { s.self = newID("in_") })
+	return s.self
+}
+
+func (s *Service) oldestDue(due []DueConnector) {
+	oldest := int64(0)
+	for _, d := range due {
+		if at := d.Oldest.UnixMilli(); oldest == 0 || at < oldest {
+			oldest = at
+		}
+	}
+	s.oldest.Store(oldest)
+}
+
+// OldestDue is how long the oldest refresh has been due, as of the last look.
+func (s *Service) OldestDue() time.Duration {
+	at := s.oldest.Load()
+	if at == 0 {
+		return 0
+	}
+	return max(0, s.now().Sub(time.UnixMilli(at)))
 }
 
 // now is the clock in whole milliseconds, as the Store keeps times.
@@ -67,8 +106,11 @@ func (s *Service) now() time.Time {
 }
 
 // Run does what has to be done from time to time, until ctx ends: it writes down
-// when tokens were last read, and sweeps what is over. It returns after a last write.
+// when tokens were last read, refreshes ahead, and sweeps what is over. After ctx nothing
+// new begins; what is under way is Drain's.
 func (s *Service) Run(ctx context.Context) {
+	ahead := time.NewTicker(aheadTick)
+	defer ahead.Stop()
 	flush := time.NewTicker(2 * time.Second)
 	defer flush.Stop()
 	sweep := time.NewTicker(time.Minute)
@@ -76,14 +118,15 @@ func (s *Service) Run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-			_ = s.flushLastUsed(last)
-			cancel()
+			s.ahead.wg.Wait()
 			return
+		case <-ahead.C:
+			_ = s.RefreshAhead(ctx)
 		case <-flush.C:
 			_ = s.flushLastUsed(ctx)
 		case <-sweep.C:
 			_ = s.Sweep(ctx)
+			_ = s.noteEpoch(ctx)
 		}
 	}
 }
@@ -103,16 +146,20 @@ func (s *Service) Sweep(ctx context.Context) error {
 	return s.Store.Sweep(ctx, now, now.Add(-keepFinishedFlows))
 }
 
-// Drain waits until no exchange, refresh or revocation is under way, or ctx ends.
+// Drain waits until no exchange, refresh or revocation is under way, and writes down what
+// is written from time to time. It comes after Run has returned.
 func (s *Service) Drain(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() { s.inFlight.Wait(); close(done) }()
+	var err error
 	select {
 	case <-done:
-		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		err = ctx.Err()
 	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return errors.Join(err, s.flushLastUsed(last), s.noteEpoch(last))
 }
 
 // detached is a context for calls to a provider: a caller that hangs up must not

@@ -100,13 +100,46 @@ type Store interface {
 	UserConnections(ctx context.Context, app, user string) ([]Connection, error)
 	// AccountConnections lists all connections to a provider account, of any app.
 	AccountConnections(ctx context.Context, typ []string, account string) ([]Connection, error)
-	// SaveRefreshed writes fresh tokens if the row is still at that generation, which
-	// then grows by one. Durable.
+	// RefreshRow reads a connection by its id with the state of its refresh.
+	RefreshRow(ctx context.Context, id string) (Connection, RefreshState, error)
+	// ClaimRefresh notes who is about to send which refresh token, if the row is still at
+	// that generation, which then grows by one. Durable.
+	ClaimRefresh(ctx context.Context, c Claim) (bool, error)
+	// SaveRefreshed writes fresh tokens if the row is still at that generation, or at a
+	// later one with the refresh token that these were traded for. The generation grows by
+	// one and the claim is over. Durable.
 	SaveRefreshed(ctx context.Context, r Refreshed) (bool, error)
+	// ReleaseRefresh ends a claim without fresh tokens and writes what st says of the
+	// intent, the retry and the failures, if the row is still at that generation.
+	ReleaseRefresh(ctx context.Context, id string, generation int64, st RefreshState) (bool, error)
+	// SetDue sets when the refresh in the background comes, if the row is still at that
+	// generation.
+	SetDue(ctx context.Context, id string, generation int64, due time.Time) error
 	// MarkReconnect sets reconnect_required if the row is still at that generation.
 	MarkReconnect(ctx context.Context, id string, generation int64, reason string, ev Event) (bool, error)
-	// Disconnect removes the connection and returns what it was. Durable.
-	Disconnect(ctx context.Context, app, connector string, o Owner, ev Event) (Connection, error)
+	// HeldRefreshes lists connections that somebody claimed.
+	HeldRefreshes(ctx context.Context, limit int) ([]Refreshing, error)
+	// DueConnectors counts the refreshes that are due, the connector of the oldest first.
+	DueConnectors(ctx context.Context, now time.Time) ([]DueConnector, error)
+	// DueRefreshes lists a connector's refreshes that are due and unclaimed, oldest first.
+	DueRefreshes(ctx context.Context, app, connector string, now time.Time, limit int) ([]Refreshing, error)
+	// Health returns what is known about a connector's provider, with Version 0 when that
+	// is nothing.
+	Health(ctx context.Context, app, connector string) (Health, error)
+	// Healths lists what is known about all of them.
+	Healths(ctx context.Context) ([]Health, error)
+	// UpdateHealth writes h if its Version is still the stored one, which then grows by one.
+	UpdateHealth(ctx context.Context, h Health) (bool, error)
+	// Epoch returns the number that BumpEpoch counts up.
+	Epoch(ctx context.Context) (int64, error)
+	// BumpEpoch makes the epoch one more than the larger of it and atLeast. Durable.
+	BumpEpoch(ctx context.Context, atLeast int64) (int64, error)
+	// SuspectAll notes of every refresh token that nobody knows whether it was used, and
+	// makes them due one after the other over that time. It returns how many there are.
+	SuspectAll(ctx context.Context, now time.Time, over time.Duration) (int, error)
+	// Disconnect removes the connection and returns what it was; event makes the entry in
+	// the history. Durable.
+	Disconnect(ctx context.Context, app, connector string, o Owner, event func(*Connection) Event) (Connection, error)
 	// TouchConnections sets when connections were last used.
 	TouchConnections(ctx context.Context, used map[string]time.Time) error
 	// ForgetUser removes the user's sessions, flows and history; connections are
@@ -146,6 +179,10 @@ type Connecting struct {
 	Replaces    string
 	ReplacesGen int64
 	Events      []Event
+	// Fingerprint is of the connection's refresh token, "" without one; DueAt is when it is
+	// refreshed in the background, zero for never.
+	Fingerprint string
+	DueAt       time.Time
 	// Supersede makes the entry for a flow that is ended by this one; nil for none.
 	Supersede func(*Flow) Event
 }
@@ -172,4 +209,8 @@ type Refreshed struct {
 	Config     map[string]string
 	ObtainedAt time.Time
 	ExpiresAt  time.Time
+
+	Fingerprint string // of the refresh token in Sealed
+	Parent      string // of the one that it was traded for
+	DueAt       time.Time
 }

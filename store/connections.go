@@ -89,12 +89,13 @@ func (s *Store) AccountConnections(ctx context.Context, types []string, account 
 var (
 	finishFlow = updateFlow + ` AND ` + unfinished
 
-	insertConnection = `INSERT INTO connections (` + connectionColumns + `) VALUES (` + placeholders(1, connectionColumns) + `)
+	insertConnection = `INSERT INTO connections (` + connectionColumns + `, fingerprint, due_at) VALUES (` + placeholders(1, connectionColumns) + `, $27, $28)
 		ON CONFLICT (app, connector, owner) DO NOTHING`
 
-	// The id of the row that is replaced, and its generation, are $27 and $28.
-	replaceConnection = `UPDATE connections SET id = $1, generation = $5, (` + connectionBody + `) = (` + placeholders(6, connectionBody) + `)
-		WHERE app = $2 AND connector = $3 AND owner = $4 AND id = $27 AND generation = $28`
+	// The id of the row that is replaced, and its generation, are $29 and $30.
+	replaceConnection = `UPDATE connections SET id = $1, generation = $5, (` + connectionBody + `) = (` + placeholders(6, connectionBody) + `),
+			fingerprint = $27, due_at = $28, ` + refreshOver + `
+		WHERE app = $2 AND connector = $3 AND owner = $4 AND id = $29 AND generation = $30`
 )
 
 const (
@@ -127,9 +128,9 @@ func (s *Store) Connect(ctx context.Context, c connect.Connecting) (connect.Conn
 			return false, err
 		}
 		if c.Replaces == "" {
-			n, err = t.exec(insertConnection, connectionFields(conn)...)
+			n, err = t.exec(insertConnection, append(connectionFields(conn), c.Fingerprint, millis(c.DueAt))...)
 		} else {
-			n, err = t.exec(replaceConnection, append(connectionFields(conn), c.Replaces, c.ReplacesGen)...)
+			n, err = t.exec(replaceConnection, append(connectionFields(conn), c.Fingerprint, millis(c.DueAt), c.Replaces, c.ReplacesGen)...)
 		}
 		if err != nil || n == 0 {
 			res.ConnectionMoved = err == nil
@@ -171,44 +172,10 @@ func (s *Store) Connect(ctx context.Context, c connect.Connecting) (connect.Conn
 	return res, nil
 }
 
-const saveRefreshed = `UPDATE connections SET sealed = $3, key_id = $4, token_type = $5, scopes = $6, missing = $7,
-		config = $8, obtained_at = $9, expires_at = $10, status = $11, reason = '', generation = generation + 1
-	WHERE id = $1 AND generation = $2`
-
-// SaveRefreshed implements connect.Store. Fresh tokens work, so the connection does,
-// whatever somebody else made of a refresh that failed at the same generation.
-func (s *Store) SaveRefreshed(ctx context.Context, r connect.Refreshed) (bool, error) {
-	return s.write(ctx, s.durable, "save refreshed tokens", func(t tx) (bool, error) {
-		n, err := t.exec(saveRefreshed, r.ID, r.Generation, blobField{&r.Sealed}, r.KeyID, r.TokenType,
-			jsonField{&r.Scopes}, jsonField{&r.Missing}, jsonField{&r.Config},
-			millis(r.ObtainedAt), millis(r.ExpiresAt), connect.ConnectionConnected)
-		return n == 1, err
-	})
-}
-
-const markReconnect = `UPDATE connections SET status = $1, reason = $2, updated_at = $3
-	WHERE id = $4 AND generation = $5 AND status <> $1`
-
-// MarkReconnect implements connect.Store. It is false also for a connection that is
-// marked already, so that the history tells of it once.
-func (s *Store) MarkReconnect(ctx context.Context, id string, generation int64, reason string, ev connect.Event) (bool, error) {
-	return s.write(ctx, s.durable, "mark a connection", func(t tx) (bool, error) {
-		if err := t.lockUser(ev.App, ev.User); err != nil {
-			return false, err
-		}
-		n, err := t.exec(markReconnect, connect.ConnectionReconnectRequired, reason, millis(ev.At), id, generation)
-		if err != nil || n == 0 {
-			return false, err
-		}
-		err = t.record(ev)
-		return err == nil, err
-	})
-}
-
 const deleteConnection = `DELETE FROM connections WHERE app = $1 AND connector = $2 AND owner = $3 RETURNING ` + connectionColumns
 
-// Disconnect implements connect.Store. It fills in the connection of ev.
-func (s *Store) Disconnect(ctx context.Context, app, connector string, o connect.Owner, ev connect.Event) (connect.Connection, error) {
+// Disconnect implements connect.Store.
+func (s *Store) Disconnect(ctx context.Context, app, connector string, o connect.Owner, event func(*connect.Connection) connect.Event) (connect.Connection, error) {
 	var gone connect.Connection
 	err := s.writeAll(ctx, s.durable, "disconnect", func(t tx) error {
 		if err := t.lockUser(app, o.User); err != nil {
@@ -218,8 +185,8 @@ func (s *Store) Disconnect(ctx context.Context, app, connector string, o connect
 		if err != nil {
 			return err
 		}
-		gone, ev.Connection = c, c.ID
-		return t.record(ev)
+		gone = c
+		return t.record(event(&gone))
 	})
 	if err != nil {
 		return connect.Connection{}, err

@@ -9,13 +9,13 @@ import (
 )
 
 const (
-	eventColumns = `id, at, kind, app, user_id, connector, flow, connection, trace, data`
+	eventColumns = `id, at, kind, app, user_id, connector, flow, connection, trace, data, actor`
 	seqColumns   = eventColumns + `, seq`
 )
 
 func eventFields(e *connect.Event) []any {
 	return []any{
-		&e.ID, timeField{&e.At}, &e.Kind, &e.App, &e.User, &e.Connector, &e.Flow, &e.Connection, &e.Trace, jsonField{&e.Data},
+		&e.ID, timeField{&e.At}, &e.Kind, &e.App, &e.User, &e.Connector, &e.Flow, &e.Connection, &e.Trace, jsonField{&e.Data}, &e.Actor,
 	}
 }
 

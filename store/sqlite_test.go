@@ -118,8 +118,11 @@ func TestDurability(t *testing.T) {
 			_, err := s.SaveRefreshed(ctx, connect.Refreshed{ID: c.ID, Generation: 1})
 			return err
 		},
-		"MarkReconnect":     func() error { _, err := s.MarkReconnect(ctx, c.ID, 2, "", connect.Event{}); return err },
-		"Disconnect":        func() error { _, err := s.Disconnect(ctx, "acme", "calendar", c.Owner, connect.Event{}); return err },
+		"MarkReconnect": func() error { _, err := s.MarkReconnect(ctx, c.ID, 2, "", connect.Event{}); return err },
+		"Disconnect": func() error {
+			_, err := s.Disconnect(ctx, "acme", "calendar", c.Owner, func(*connect.Connection) connect.Event { return connect.Event{} })
+			return err
+		},
 		"ForgetUser":        func() error { return s.ForgetUser(ctx, "acme", "dana") },
 		"EndConnectSession": func() error { _, err := s.EndConnectSession(ctx, "acme", "cs", time.Now()); return err },
 		"EndBrowserSession": func() error { return s.EndBrowserSession(ctx, []byte("hash"), "acme") },

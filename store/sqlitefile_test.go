@@ -426,7 +426,7 @@ func TestDeletedIsGone(t *testing.T) {
 
 	_, err = s.SaveRefreshed(ctx, connect.Refreshed{ID: "cn_acmerefreshed", Generation: 1, Sealed: []byte("fresh")})
 	must(err)
-	_, err = s.Disconnect(ctx, "acme", "calendar", connect.OwnerOf("disconnected"), connect.Event{})
+	_, err = s.Disconnect(ctx, "acme", "calendar", connect.OwnerOf("disconnected"), func(*connect.Connection) connect.Event { return connect.Event{} })
 	must(err)
 	must(s.ForgetUser(ctx, "acme", "dana"))
 	must(s.Unpark(ctx, []byte("parked")))

@@ -283,12 +283,12 @@ var connectionTests = []test{
 		acme(t, st)
 		c, other := link(t, st, "acme", "calendar", "dana"), link(t, st, "acme", "calendar", "sam")
 		ev := event(connect.EventDisconnected, "acme", "dana")
-		equal(t, must(st.Disconnect(t.Context(), "acme", "calendar", c.Owner, ev))(t), c)
+		equal(t, must(st.Disconnect(t.Context(), "acme", "calendar", c.Owner, entry(ev)))(t), c)
 		missing(st.Connection(t.Context(), "acme", "calendar", c.Owner))(t)
 		ev.Connection = c.ID
 		equal(t, must(st.Event(t.Context(), "acme", "dana", ev.ID))(t), ev)
 		again := event(connect.EventDisconnected, "acme", "dana")
-		missing(st.Disconnect(t.Context(), "acme", "calendar", c.Owner, again))(t)
+		missing(st.Disconnect(t.Context(), "acme", "calendar", c.Owner, entry(again)))(t)
 		missing(st.Event(t.Context(), "acme", "dana", again.ID))(t)
 		equal(t, must(st.Connection(t.Context(), "acme", "calendar", other.Owner))(t), other)
 		// Nothing that was under way brings it back.

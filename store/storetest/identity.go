@@ -59,7 +59,7 @@ var identityTests = []test{
 		}
 		// One goes, the others stay.
 		for user := range ids {
-			gone := must(st.Disconnect(t.Context(), "acme", "calendar", connect.OwnerOf(user), event(connect.EventDisconnected, "acme", user)))(t)
+			gone := must(st.Disconnect(t.Context(), "acme", "calendar", connect.OwnerOf(user), entry(event(connect.EventDisconnected, "acme", user))))(t)
 			equal(t, gone, left[user].c)
 			check(t, st.ForgetUser(t.Context(), "acme", user))
 			delete(ids, user)

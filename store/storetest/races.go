@@ -127,7 +127,7 @@ var raceTests = []test{
 			c := link(t, st, "acme", "calendar", "dana")
 			race(t, func(i int) (bool, error) {
 				if i%10 == 0 {
-					_, err := st.Disconnect(t.Context(), "acme", "calendar", c.Owner, event(connect.EventDisconnected, "acme", "dana"))
+					_, err := st.Disconnect(t.Context(), "acme", "calendar", c.Owner, entry(event(connect.EventDisconnected, "acme", "dana")))
 					if errors.Is(err, connect.ErrNotFound) {
 						return false, nil
 					}
@@ -326,7 +326,7 @@ func everyMethod(ctx context.Context, st connect.Store, c connect.Connection, f 
 	_, errs["AccountConnections"] = st.AccountConnections(ctx, []string{c.Type}, c.Account.ID)
 	_, errs["SaveRefreshed"] = st.SaveRefreshed(ctx, connect.Refreshed{ID: c.ID, Generation: c.Generation, Sealed: random(9)})
 	_, errs["MarkReconnect"] = st.MarkReconnect(ctx, c.ID, c.Generation, "because", ev)
-	_, errs["Disconnect"] = st.Disconnect(ctx, c.App, c.Connector, c.Owner, ev)
+	_, errs["Disconnect"] = st.Disconnect(ctx, c.App, c.Connector, c.Owner, entry(ev))
 	errs["TouchConnections"] = st.TouchConnections(ctx, map[string]time.Time{c.ID: now})
 	errs["ForgetUser"] = st.ForgetUser(ctx, c.App, c.Owner.User)
 	_, errs["Events"] = st.Events(ctx, c.App, c.Owner.User, 10)

@@ -192,3 +192,11 @@ func diff(t testing.TB, name string, got, want reflect.Value) {
 		t.Errorf("%s is %#v instead of %#v", name, got.Interface(), want.Interface())
 	}
 }
+
+// entry makes the history's entry of a disconnect.
+func entry(ev connect.Event) func(*connect.Connection) connect.Event {
+	return func(gone *connect.Connection) connect.Event {
+		ev.Connection = gone.ID
+		return ev
+	}
+}

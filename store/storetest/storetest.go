@@ -24,6 +24,7 @@ func Run(t *testing.T, open func(t *testing.T) connect.Store) {
 		{"Parked", parkedTests},
 		{"Connect", connectTests},
 		{"Connections", connectionTests},
+		{"Refresh", refreshTests},
 		{"Shared", sharedTests},
 		{"Builders", builderTests},
 		{"Events", eventTests},

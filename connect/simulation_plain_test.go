@@ -1,0 +1,5 @@
+//go:build !race
+
+package connect
+
+const defaultSchedules = 100_000
