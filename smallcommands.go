@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,18 +17,20 @@ import (
 	"patchbay/vault"
 )
 
-func runKeys(_ context.Context, p *program, args []string) error {
+func runKeys(ctx context.Context, p *program, args []string) error {
+	if len(args) > 0 && args[0] == "rotate" {
+		return runKeysRotate(ctx, p, args[1:])
+	}
+	fs := p.flags("keys new", "Prints one id:base64 line: a new key for PATCHBAY_KEYS, which goes in front of the older ones. keys rotate seals\neverything with it.")
 	if len(args) == 0 || args[0] != "new" {
-		fs := p.flags("keys new", "Prints one id:base64 line: a new key for PATCHBAY_KEYS, which goes in front of the older ones.")
-		out, err := p.stderr, error(&usageError{"keys needs what to do: keys new"})
-		if len(args) > 0 && strings.HasPrefix(strings.TrimLeft(args[0], "-"), "h") {
+		out, err := p.stderr, error(&usageError{"keys needs what to do: keys new or keys rotate"})
+		if len(args) > 0 && slices.Contains([]string{"-h", "-help", "--help", "help"}, args[0]) {
 			out, err = p.stdout, nil
 		}
 		fs.SetOutput(out)
 		fs.Usage()
 		return err
 	}
-	fs := p.flags("keys new", "Prints one id:base64 line: a new key for PATCHBAY_KEYS, which goes in front of the older ones.")
 	if err := p.parse(fs, args[1:]); err != nil {
 		return err
 	}

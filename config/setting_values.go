@@ -88,6 +88,16 @@ func readDatabase(s *Settings, value string) string {
 	return ""
 }
 
+// ParseDatabase reads the address of a database as [Database] has it. name is what the
+// error calls it.
+func ParseDatabase(name, value string) (*Settings, error) {
+	s := &Settings{}
+	if text := readDatabase(s, value); text != "" {
+		return nil, fmt.Errorf("%s: %s", name, text)
+	}
+	return s, nil
+}
+
 func readKeys(s *Settings, value string) string {
 	s.Keys = vault.NewSecret(value)
 	if _, err := vault.ParseKeys(s.Keys); err != nil {

@@ -36,10 +36,14 @@ func (s *Store) AddKeyCheck(ctx context.Context, id string, sealed []byte) error
 	})
 }
 
-const selectKeysInUse = `SELECT key_id FROM connections WHERE key_id <> ''
+// selectKeysInUse goes from one key to the next in the index, however many rows there are.
+const selectKeysInUse = `WITH RECURSIVE used (id) AS (
+		SELECT MIN(key_id) FROM connections WHERE key_id <> ''
+		UNION ALL SELECT (SELECT MIN(key_id) FROM connections WHERE key_id > used.id) FROM used WHERE used.id IS NOT NULL)
+	SELECT id FROM used WHERE id IS NOT NULL
 	UNION SELECT key_id FROM connectors WHERE key_id <> ''
 	UNION SELECT key_id FROM apps WHERE key_id <> ''
-	ORDER BY key_id`
+	ORDER BY 1`
 
 // KeysInUse returns the ids of the keys that sealed what is kept for long: apps,
 // connectors and connections. The keys of flows under way are not among them.
