@@ -26,7 +26,7 @@ var allowed = map[string][]string{
 	"connect":        {"oauth", "provider", "vault"},
 	"store":          {"connect", "vault", "provider", "oauth"},
 	"session":        {"connect"},
-	"events":         {"connect"},
+	"events":         {"connect", "vault"},
 	"connect/doctor": {"connect"},
 	"handlers":       {"connect", "connect/doctor", "provider", "session", "static", "views"},
 }
@@ -44,6 +44,7 @@ var homes = map[string][]string{
 	"github.com/coreos/go-oidc/": {"session"},
 	"go.yaml.in/yaml":            {"config", "provider"},
 	"golang.org/x/oauth2":        {"session"},
+	"github.com/prometheus/":     {"events"},
 	"github.com/PuerkitoBio/":    {},
 	"github.com/chromedp/":       {},
 	"golang.org/x/sync/errgroup": {"."},

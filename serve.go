@@ -21,7 +21,7 @@ func runServe(ctx context.Context, p *program, args []string) error {
 	reader := p.settings(fs,
 		config.Requires(config.PublicURL, config.Keys),
 		config.Takes(config.Listen, config.Database, config.AppsFile, config.Providers, config.StateDir, config.TrustedProxies,
-			config.OutboundAllow, config.RateLimit, config.LogLevel, config.LogFormat))
+			config.OutboundAllow, config.RateLimit, config.MetricsListen, config.LogLevel, config.LogFormat))
 	if err := p.parse(fs, args); err != nil {
 		return err
 	}
@@ -49,9 +49,33 @@ func runServe(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("PATCHBAY_LISTEN: %w", err), h.close())
 	}
+	if s.MetricsListen != "" {
+		stop, err := h.serveMetrics(ctx, s.MetricsListen)
+		if err != nil {
+			return errors.Join(err, l.Close(), h.close())
+		}
+		defer stop()
+	}
 	log.Info("serving", "listen", l.Addr().String(), "public_url", h.service.PublicURL, "version", version())
 	err = h.serve(ctx, l, h.site(ctx, s).Handler())
 	return errors.Join(err, h.close())
+}
+
+// serveMetrics answers /metrics on an address of its own until ctx ends.
+func (h *house) serveMetrics(ctx context.Context, address string) (stop func(), err error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", config.MetricsListen.Env(), err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := serveHTTP(ctx, l, h.metrics.Handler(), h.log); err != nil {
+			h.log.Warn("the metrics ended", "cause", err)
+		}
+	}()
+	return func() { cancel(); <-ended }, nil
 }
 
 func (h *house) applyAtStart(ctx context.Context, path string, env func(string) (string, bool)) error {
@@ -74,15 +98,11 @@ func (h *house) applyAtStart(ctx context.Context, path string, env func(string) 
 // serve answers requests until ctx ends, then finishes what is in flight: requests
 // first, then exchanges and refreshes, then what is written from time to time.
 func (h *house) serve(ctx context.Context, l net.Listener, site http.Handler) error {
-	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
-	swept := make(chan struct{})
-	go func() { defer close(swept); h.service.Run(background) }()
-
+	stopBackground := h.background(context.WithoutCancel(ctx))
 	err := serveHTTP(ctx, l, site, h.log)
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 	defer cancel()
 	stopBackground()
-	<-swept
 	err = errors.Join(err, h.service.Drain(drain))
 	if err == nil {
 		h.log.Info("stopped")

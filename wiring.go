@@ -7,10 +7,13 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"patchbay/config"
 	"patchbay/connect"
@@ -34,6 +37,10 @@ type house struct {
 	oauth   *oauth.Client
 	catalog *provider.Catalog
 	closers []func() error
+
+	audit    *events.Audit
+	metrics  *events.Metrics
+	webhooks *events.Webhooks
 }
 
 // build opens the database and makes everything that works on it.
@@ -69,12 +76,36 @@ func buildOn(ctx context.Context, s *config.Settings, log *slog.Logger, plan boo
 	}
 	h := &house{log: log, store: db, ring: ring, catalog: catalog, oauth: client}
 	h.service = &connect.Service{
-		Store: db, Sealer: ring, Catalog: catalog, OAuth: h.oauth, Emit: events.Log(log),
+		Store: db, Sealer: ring, Catalog: catalog, OAuth: h.oauth,
 	}
+	h.tell(db, outbound)
 	if s.PublicURL != nil {
 		h.service.PublicURL = s.PublicURL.String()
 	}
 	return h, nil
+}
+
+// tell makes the readers of events: everything that happens is told to all of them.
+func (h *house) tell(db *store.Store, outbound *http.Client) {
+	h.audit = &events.Audit{Store: db, Log: h.log}
+	h.metrics = events.NewMetrics(events.Sources{
+		OldestDue: h.service.OldestDue, Healths: db.Healths, WaitingDeliveries: db.WaitingDeliveries, AuditDropped: h.audit.Dropped,
+	})
+	h.webhooks = &events.Webhooks{Store: db, App: h.service.App, HTTP: outbound, Log: h.log, Done: h.metrics.Delivered}
+	h.service.Emit = events.Fan(events.Log(h.log), h.audit.Take, h.metrics.Take, h.webhooks.Take)
+}
+
+// background starts what goes on beside the requests, and returns what ends it.
+func (h *house) background(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var all sync.WaitGroup
+	for _, run := range []func(context.Context){
+		h.service.Run, h.audit.Run, h.webhooks.Run,
+		func(ctx context.Context) { h.store.Listen(ctx, h.service.Wake) },
+	} {
+		all.Go(func() { run(ctx) })
+	}
+	return func() { cancel(); all.Wait() }
 }
 
 func openStore(ctx context.Context, s *config.Settings, plan bool) (*store.Store, error) {
@@ -119,7 +150,13 @@ func (h *house) recover(ctx context.Context, dir string) error {
 }
 
 func (h *house) close() error {
-	err := h.store.Close()
+	last, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	var err error
+	if h.audit != nil {
+		err = h.audit.Flush(last)
+	}
+	err = errors.Join(err, h.store.Close())
 	for _, c := range h.closers {
 		err = errors.Join(err, c())
 	}
@@ -246,6 +283,9 @@ func wantedApp(a *config.App) connect.App {
 		w.UserTokens = connect.UserTokens{
 			Issuer: u.Issuer, Audience: u.Audience, JWKSURL: u.JWKSURL, PublicKey: u.PublicKeyPEM, HS256Secret: u.HS256Secret,
 		}
+	}
+	for _, h := range a.Webhooks {
+		w.Webhooks = append(w.Webhooks, connect.Webhook{URL: h.URL, Secret: h.Secret})
 	}
 	if l := a.Login; l != nil {
 		w.Login = &connect.Login{Issuer: l.Issuer, ClientID: l.ClientID, ClientSecret: l.ClientSecret, UserClaim: l.UserClaim}

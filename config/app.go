@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"patchbay/vault"
 )
 
 // apps reads the whole file.
@@ -26,7 +28,7 @@ func (d *decoder) apps(root *yaml.Node) []App {
 
 func (d *decoder) app(n *yaml.Node, ids unique) (app App) {
 	o := d.object(n, "an app", "id", "name", "service_tokens", "builder_keys", "user_tokens", "login", "origins",
-		"return_urls", "verify_url", "min_assurance", "theme", "connectors")
+		"return_urls", "verify_url", "min_assurance", "webhooks", "theme", "connectors")
 	if o.node == nil {
 		return app
 	}
@@ -43,6 +45,7 @@ func (d *decoder) app(n *yaml.Node, ids unique) (app App) {
 	app.ReturnURLs = d.returnURLs(o.get("return_urls"))
 	app.VerifyURL = d.address(o.get("verify_url"))
 	app.MinAssurance = cmp.Or(d.oneOf(o.get("min_assurance"), "human", "app"), "human")
+	app.Webhooks = d.webhooks(o.get("webhooks"))
 	app.Theme = d.theme(o.get("theme"))
 	app.Connectors = d.connectors(o.get("connectors"))
 	return app
@@ -81,6 +84,35 @@ func (d *decoder) returnURLs(n *yaml.Node) (addresses []string) {
 		}
 	}
 	return addresses
+}
+
+const maxWebhooks = 5
+
+func (d *decoder) webhooks(n *yaml.Node) (hooks []Webhook) {
+	for _, item := range d.list(n, "webhooks") {
+		o := d.object(item, "a webhook", "url", "secret")
+		if o.node == nil {
+			continue
+		}
+		w := Webhook{URL: d.address(o.need("url", "give the address that takes the events, like https://app.acme.example/hooks"))}
+		secret := d.scalar(o.need("secret", "make one with: echo whsec_$(openssl rand -base64 32)"))
+		if secret.ok {
+			w.Secret = vault.NewSecret(secret.text)
+			if _, err := vault.WebhookKey(w.Secret); err != nil {
+				d.report(secret.node, err.Error())
+			}
+		}
+		switch {
+		case w.URL == "" || w.Secret.IsZero():
+		case slices.ContainsFunc(hooks, func(h Webhook) bool { return h.URL == w.URL }):
+			d.report(item, "this address is here twice: keep one")
+		case len(hooks) == maxWebhooks:
+			d.reportf(item, "there are more than %d webhooks: one of them can tell the others", maxWebhooks)
+		default:
+			hooks = append(hooks, w)
+		}
+	}
+	return hooks
 }
 
 func (d *decoder) theme(n *yaml.Node) (theme Theme) {

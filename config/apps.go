@@ -58,8 +58,16 @@ type App struct {
 	ReturnURLs    []string    // the first is the default
 	VerifyURL     string      // "" for none
 	MinAssurance  string      // "human" or "app"
+	Webhooks      []Webhook
 	Theme         Theme
 	Connectors    []Connector
+}
+
+// Webhook is where an app is told of its connections. Secret is as it is written, with
+// whsec_ or without.
+type Webhook struct {
+	URL    string
+	Secret vault.Secret
 }
 
 // ServiceToken is a credential of the app's back end.

@@ -40,16 +40,26 @@ var table = []row{
 	{TrustedProxies, "trusted-proxies", false, "", "`CIDRs` whose X-Forwarded-For is believed", "list CIDRs, like 10.0.0.0/8", readTrustedProxies},
 	{OutboundAllow, "outbound-allow", false, "", "`host:port` list that outbound calls may reach though not public and https", "list host:port, like gitlab.internal:443", readOutboundAllow},
 	{RateLimit, "rate-limit", false, "on", "rate limits, `on or off`", "say on or off", readRateLimit},
+	{MetricsListen, "metrics-listen", false, "", "another `address` that serves /metrics for Prometheus; nobody is asked who they are there", "give host:port, like 127.0.0.1:9090", readMetricsListen},
 	{LogLevel, "", false, "info", "debug, info, warn or error; default info", "say debug, info, warn or error", readLogLevel},
 	{LogFormat, "", false, "", "text or json; default text on a terminal, else json", "say text or json", readLogFormat},
 }
 
 func readListen(s *Settings, value string) string {
+	s.Listen = value
+	return checkListen(value)
+}
+
+func readMetricsListen(s *Settings, value string) string {
+	s.MetricsListen = value
+	return checkListen(value)
+}
+
+func checkListen(value string) string {
 	host, port, err := net.SplitHostPort(value)
 	if err != nil || !isPort(port, 0) || (host != "" && canonicalHost(host) == "") {
 		return fmt.Sprintf("%q is not an address: give host:port, like 127.0.0.1:8080, or :8080 for every interface", value)
 	}
-	s.Listen = value
 	return ""
 }
 

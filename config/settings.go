@@ -28,6 +28,7 @@ type Settings struct {
 	TrustedProxies []netip.Prefix
 	OutboundAllow  []string // host:port, lower case
 	RateLimit      bool
+	MetricsListen  string // host:port, "" for none
 	LogLevel       slog.Level
 	LogFormat      string // "text" or "json"
 }
@@ -47,6 +48,7 @@ const (
 	TrustedProxies Setting = "TRUSTED_PROXIES"
 	OutboundAllow  Setting = "OUTBOUND_ALLOW"
 	RateLimit      Setting = "RATE_LIMIT"
+	MetricsListen  Setting = "METRICS_LISTEN"
 	LogLevel       Setting = "LOG_LEVEL"
 	LogFormat      Setting = "LOG_FORMAT"
 )

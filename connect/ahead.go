@@ -63,8 +63,15 @@ type aheadWorkers struct {
 	wg   sync.WaitGroup
 }
 
+// RefreshDue does what is due in the background, and returns when it is done.
+func (s *Service) RefreshDue(ctx context.Context) error {
+	err := s.RefreshAhead(ctx)
+	s.ahead.wg.Wait()
+	return err
+}
+
 // RefreshAhead looks once for refreshes that are due and for claims whose holder is
-// gone, and starts to work them off. Wait for them with Drain.
+// gone, and starts to work them off.
 func (s *Service) RefreshAhead(ctx context.Context) error {
 	held, err := s.Store.HeldRefreshes(ctx, 1000)
 	if err != nil {

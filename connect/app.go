@@ -25,6 +25,7 @@ type App struct {
 	ReturnURLs   []string     `json:"return_urls,omitempty"`
 	VerifyURL    string       `json:"verify_url,omitempty"`
 	MinAssurance Assurance    `json:"min_assurance"`
+	Webhooks     []Webhook    `json:"webhooks,omitempty"`
 	Theme        Theme        `json:"theme,omitzero"`
 	Credentials  []Credential `json:"credentials,omitempty"`
 	Connectors   []Connector  `json:"-"`
@@ -53,6 +54,12 @@ type Theme struct {
 	Accent   string `json:"accent,omitempty"`
 	Logo     []byte `json:"logo,omitempty"`
 	LogoType string `json:"logo_type,omitempty"`
+}
+
+// Webhook is where an app is told of its connections.
+type Webhook struct {
+	URL    string       `json:"url"`
+	Secret vault.Secret `json:"-"` // see vault.WebhookKey
 }
 
 // CredentialKind tells a back end's token from a builder's key.
@@ -212,8 +219,9 @@ type StoredApps struct {
 }
 
 type appSecrets struct {
-	HS256 string `json:"hs256,omitempty"`
-	Login string `json:"login,omitempty"`
+	HS256 string   `json:"hs256,omitempty"`
+	Login string   `json:"login,omitempty"`
+	Hooks []string `json:"hooks,omitempty"` // as in App.Webhooks
 }
 
 type connectorSecrets struct {
@@ -235,6 +243,9 @@ func (s *Service) openApp(rec AppRecord) (*App, error) {
 	a.UserTokens.HS256Secret = vault.NewSecret(sec.HS256)
 	if a.Login != nil {
 		a.Login.ClientSecret = vault.NewSecret(sec.Login)
+	}
+	for i := range min(len(a.Webhooks), len(sec.Hooks)) {
+		a.Webhooks[i].Secret = vault.NewSecret(sec.Hooks[i])
 	}
 	for _, cr := range rec.Connectors {
 		c := Connector{App: rec.ID}
@@ -268,6 +279,9 @@ func (s *Service) sealApp(a App) (AppRecord, error) {
 		return rec, err
 	}
 	secrets := appSecrets{HS256: a.UserTokens.HS256Secret.Reveal(), Login: loginSecret(&a).Reveal()}
+	for _, w := range a.Webhooks {
+		secrets.Hooks = append(secrets.Hooks, w.Secret.Reveal())
+	}
 	if rec.Sealed, err = s.sealJSON(appContext(a.ID), secrets); err != nil {
 		return rec, err
 	}

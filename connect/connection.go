@@ -108,7 +108,35 @@ func (s *Service) connectionEvent(ctx context.Context, kind EventKind, c *Connec
 		e.Data["code"] = string(f.Code)
 		e.Data["assurance"] = string(c.Assurance)
 	}
+	s.address(ctx, &e, c)
 	return e
+}
+
+// address adds what is sent to the app's webhooks.
+func (s *Service) address(ctx context.Context, e *Event, c *Connection) {
+	a, err := s.App(ctx, c.App)
+	if err != nil || len(a.Webhooks) == 0 {
+		return
+	}
+	type data struct {
+		App        string          `json:"app"`
+		User       *string         `json:"user_id"` // null for what the whole app shares
+		Connection *ConnectionView `json:"connection"`
+	}
+	body, err := json.Marshal(struct {
+		Type      EventKind `json:"type"`
+		Timestamp string    `json:"timestamp"`
+		Data      data      `json:"data"`
+	}{e.Kind, e.At.Format(time.RFC3339Nano), data{c.App, OrNull(c.Owner.User), c.View()}})
+	if err != nil {
+		return
+	}
+	for _, w := range a.Webhooks {
+		e.Deliveries = append(e.Deliveries, Delivery{
+			ID: newID("msg_"), App: c.App, URL: w.URL, Kind: e.Kind, User: c.Owner.User, Body: string(body),
+			CreatedAt: e.At, NextAt: e.At, State: DeliveryWaiting,
+		})
+	}
 }
 
 // UserConnections lists what an end user has linked in the app.

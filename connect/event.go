@@ -19,6 +19,7 @@ const (
 	EventDisconnected       EventKind = "connection.deleted"
 	EventReconnectRequired  EventKind = "connection.reconnect_required"
 	EventTokenRead          EventKind = "token.read"
+	EventTokenRefused       EventKind = "token.read_failed"
 	EventAPICalled          EventKind = "api.called"
 	EventTokenRefreshed     EventKind = "token.refreshed"
 	EventRefreshFailed      EventKind = "token.refresh_failed"
@@ -50,6 +51,43 @@ type Event struct {
 	Trace      string
 	Actor      string // who did it: a credential by its name, a user, a builder; see WithActor
 	Data       map[string]string
+	// Deliveries are for the app's webhooks; they are stored with the event.
+	Deliveries []Delivery `json:"-"`
+}
+
+// Delivery is a message for one of an app's webhooks.
+type Delivery struct {
+	ID        string // of the message, the same for every try
+	App       string
+	URL       string
+	Kind      EventKind
+	User      string
+	Body      string
+	CreatedAt time.Time
+	NextAt    time.Time // of the next try
+	Attempts  int
+	State     DeliveryState
+	Answer    string // what the last try brought, in a few words
+	EndedAt   time.Time
+}
+
+// DeliveryState is how a delivery stands.
+type DeliveryState string
+
+// A delivery waits, arrived, or was given up.
+const (
+	DeliveryWaiting DeliveryState = "waiting"
+	DeliveryArrived DeliveryState = "arrived"
+	DeliveryGivenUp DeliveryState = "given_up"
+)
+
+// AuditEntry is what the audit keeps of an event. Reads of the same token by the same
+// caller within moments are one entry, with their number and the last of them.
+type AuditEntry struct {
+	Event
+	LastAt time.Time
+	Times  int
+	Result string // "ok", or the code of what went wrong
 }
 
 type traceKey struct{}
@@ -81,7 +119,11 @@ func Actor(ctx context.Context) string {
 }
 
 func (s *Service) event(ctx context.Context, kind EventKind, app, user, connector string) Event {
-	return Event{ID: newID("ev_"), At: s.now(), Kind: kind, App: app, User: user, Connector: connector, Trace: Trace(ctx), Actor: Actor(ctx)}
+	e := Event{ID: newID("ev_"), At: s.now(), Kind: kind, App: app, User: user, Connector: connector, Trace: Trace(ctx), Actor: Actor(ctx)}
+	if e.Actor == "" && user != "" {
+		e.Actor = "user:" + user
+	}
+	return e
 }
 
 func (s *Service) flowEvent(ctx context.Context, kind EventKind, f *Flow) Event {
@@ -121,4 +163,19 @@ func (s *Service) Receipt(ctx context.Context, app, user, id string) (Event, err
 		return Event{}, refuse(CodeNotFound, "There is no such receipt.")
 	}
 	return Event{}, err
+}
+
+// Deliveries lists what was sent to the app's webhooks, newest first.
+func (s *Service) Deliveries(ctx context.Context, app string, limit int) ([]Delivery, error) {
+	return s.Store.Deliveries(ctx, app, limit)
+}
+
+// DeliverAgain sends a message once more that arrived or was given up, with the id that it
+// had: whoever got it already can tell. Errors: not_found.
+func (s *Service) DeliverAgain(ctx context.Context, app, id string) error {
+	found, err := s.Store.DeliverAgain(ctx, app, id, s.now())
+	if err == nil && !found {
+		return refuse(CodeNotFound, "There is no such message, or it is being sent right now.")
+	}
+	return err
 }

@@ -226,9 +226,22 @@ func (w *watchers) add(app, user string) (<-chan struct{}, func()) {
 	}
 }
 
+// Wake wakes those who wait for news of a user, or everybody for "" and "".
+func (s *Service) Wake(app, user string) { s.watchers.wake(app, user) }
+
 func (w *watchers) wake(app, user string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if app == "" && user == "" {
+		for _, waiting := range w.all {
+			for ch := range waiting {
+				select {
+				case ch <- struct{}{}:
+				default:
+				}
+			}
+		}
+	}
 	for ch := range w.all[[2]string{app, user}] {
 		select {
 		case ch <- struct{}{}:

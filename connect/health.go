@@ -14,16 +14,16 @@ import (
 // What is done about a provider in trouble, per connector: one connector's client
 // secret or quota says nothing about another's.
 const (
-	InFlight        = 50               // refreshes of one connector at once, in one process
-	troubleLimit    = 5                // failures in a row before the breaker opens
-	troubleWait     = 10 * time.Second // between two probes of a provider that does not answer
-	faultWait       = 20 * time.Second // between two probes of a client that is refused
-	throttleDefault = 30 * time.Second // where the provider asks to wait and does not say how long
-	throttleMax     = time.Hour        // whatever it says
-	brakeWindow     = 5 * time.Minute  // in which dead grants are counted
-	brakeLeast      = 20               // dead grants in a window that look like the provider's mistake
-	brakeShare      = 5                // and if they are more than one in so many
-	brakeLongest    = 24 * time.Hour   // after which even such a provider is believed
+	InFlight     = 50               // refreshes of one connector at once, in one process
+	troubleLimit = 5                // failures in a row before the breaker opens
+	troubleWait  = 10 * time.Second // between two probes of a provider that does not answer
+	faultLimit   = 3                // clients refused in a row
+	faultWait    = 20 * time.Second // between two probes of a client that is refused
+	throttleMax  = time.Hour        // whatever it says
+	brakeWindow  = 5 * time.Minute  // in which dead grants are counted
+	brakeLeast   = 20               // dead grants in a window that look like the provider's mistake
+	brakeShare   = 5                // and if they are more than one in so many
+	brakeLongest = 24 * time.Hour   // after which even such a provider is believed
 )
 
 // Why no refresh is sent for a connector.
@@ -121,9 +121,6 @@ func (s *Service) provedWell(ctx context.Context, c *Connector) {
 // returns how long that is.
 func (s *Service) throttled(ctx context.Context, c *Connector, asked time.Duration) time.Duration {
 	wait := min(asked, throttleMax)
-	if wait <= 0 {
-		wait = throttleDefault
-	}
 	wait += rand.N(wait/10 + 1)
 	s.closeFor(ctx, c, ClosedThrottled, wait)
 	return wait
@@ -137,9 +134,12 @@ func (s *Service) troubled(ctx context.Context, c *Connector) {
 	}
 }
 
-// misconfigured closes the connector at once: every try would be refused alike.
+// misconfigured counts a client that is refused: every try will be refused alike.
 func (s *Service) misconfigured(ctx context.Context, c *Connector) {
-	s.closeFor(ctx, c, ClosedClient, faultWait)
+	l := s.health.of(c)
+	if l.failures.Add(1) >= faultLimit || l.closed.Load() {
+		s.closeFor(ctx, c, ClosedClient, faultWait)
+	}
 }
 
 func (s *Service) closeFor(ctx context.Context, c *Connector, cause string, wait time.Duration) {

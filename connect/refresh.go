@@ -34,7 +34,23 @@ func (s *Service) AppUserConnection(ctx context.Context, app, connector, user st
 	return s.readToken(ctx, c, conn, margin)
 }
 
+// readToken is a read of a token, and tells of it.
 func (s *Service) readToken(ctx context.Context, c *Connector, conn Connection, margin time.Duration) (Token, error) {
+	t, err := s.fresh(ctx, c, conn, margin)
+	kind := EventTokenRead
+	if err != nil {
+		kind = EventTokenRefused
+	}
+	ev := s.event(ctx, kind, conn.App, conn.Owner.User, conn.Connector)
+	ev.Connection = conn.ID
+	if err != nil {
+		ev.Data = map[string]string{"code": string(CodeOf(err))}
+	}
+	s.emit(ctx, ev)
+	return t, err
+}
+
+func (s *Service) fresh(ctx context.Context, c *Connector, conn Connection, margin time.Duration) (Token, error) {
 	if conn.Status != ConnectionConnected {
 		return Token{}, errReconnect(&conn)
 	}
@@ -59,9 +75,6 @@ func (s *Service) readToken(ctx context.Context, c *Connector, conn Connection, 
 	now := s.now()
 	s.used.touch(conn.ID, now)
 	conn.LastUsedAt = now
-	ev := s.event(ctx, EventTokenRead, conn.App, conn.Owner.User, conn.Connector)
-	ev.Connection = conn.ID
-	s.emit(ctx, ev)
 	return Token{Connection: conn, AccessToken: vault.NewSecret(tokens.Access)}, nil
 }
 

@@ -76,20 +76,20 @@ func fingerprint(connection, refresh string) string {
 // share one refresh. The key is the connection's random id, so no two connections
 // can meet in it. It goes on when a caller hangs up.
 func (s *Service) renewShared(ctx context.Context, c *Connector, seen Connection) (Connection, error) {
-	result := s.refreshes.DoChan(seen.ID, func() (any, error) {
-		ctx := context.WithoutCancel(ctx)
-		s.inFlight.Add(1)
-		defer s.inFlight.Done()
-		return s.renew(ctx, c, seen)
-	})
+	s.inFlight.Add(1)
+	result := s.refreshes.DoChan(seen.ID, func() (any, error) { return s.renew(context.WithoutCancel(ctx), c, seen) })
+	gone := func() { <-result; s.inFlight.Done() }
 	patience := time.NewTimer(claimedWait + SendLimit) // a database that is away may make it longer
 	defer patience.Stop()
 	select {
 	case <-ctx.Done():
+		go gone()
 		return Connection{}, ctx.Err()
 	case <-patience.C:
+		go gone()
 		return Connection{}, errBusy
 	case r := <-result:
+		s.inFlight.Done()
 		fresh, _ := r.Val.(Connection)
 		return fresh, r.Err
 	}
@@ -300,7 +300,7 @@ func (s *Service) refreshFailed(ctx context.Context, c *Connector, reg oauth.Reg
 	case oauth.Throttled, oauth.Transient:
 		out = unavailable(retry, "")
 		out.Cause = cause
-		if class == oauth.Throttled {
+		if class == oauth.Throttled && oe.RetryAfter > 0 {
 			retry = s.throttled(ctx, c, oe.RetryAfter)
 			out.RetryAfter = retry
 		} else {
@@ -309,7 +309,6 @@ func (s *Service) refreshFailed(ctx context.Context, c *Connector, reg oauth.Reg
 	case oauth.ConnectorFault, oauth.Blocked:
 		out.Code, out.Message = CodeConnectorMisconfigured, "The provider does not accept this connector's client. The app's builder has to check its client id and secret."
 		s.misconfigured(ctx, c)
-		retry = 0 // the connector's health says when
 	case oauth.GrantDead:
 		return s.grantDead(ctx, c, reg, conn, st, tokens, claim, cause)
 	}
@@ -393,9 +392,13 @@ func (s *Service) intentOf(conn *Connection) string {
 	return fingerprint(conn.ID, t.Refresh)
 }
 
-// backoff is how long to wait after so many failures in a row: doubling, half of it at
-// random, so that many that failed together do not come back together.
+// backoff is how long to wait after so many failures in a row before this one: nothing the
+// first time, then doubling, half of it at random, so that many that failed together do
+// not come back together.
 func backoff(failures int) time.Duration {
+	if failures <= 0 {
+		return 0
+	}
 	wait := lastRetry
 	if failures < 9 {
 		wait = min(lastRetry, firstRetry<<failures)

@@ -158,6 +158,12 @@ type Store interface {
 	// SetEventData replaces the data of an entry.
 	SetEventData(ctx context.Context, id string, data map[string]string) error
 
+	// Deliveries lists what was sent to the app's webhooks, the newest first.
+	Deliveries(ctx context.Context, app string, limit int) ([]Delivery, error)
+	// DeliverAgain makes a delivery that arrived or was given up wait again. False: there is
+	// none such.
+	DeliverAgain(ctx context.Context, app, id string, now time.Time) (bool, error)
+
 	// Sweep removes what is over: sessions, tickets and parked fields expired by now,
 	// and flows that ended before finishedBefore, with the entries of their starts.
 	Sweep(ctx context.Context, now, finishedBefore time.Time) error

@@ -21,7 +21,7 @@ func Log(log *slog.Logger) func(context.Context, connect.Event) {
 			return // token reads come by the thousand
 		}
 		attrs := []slog.Attr{slog.String("app", e.App), slog.String("connector", e.Connector), slog.String("user", e.User)}
-		for _, pair := range [][2]string{{"flow", e.Flow}, {"connection", e.Connection}, {"trace", e.Trace}} {
+		for _, pair := range [][2]string{{"actor", e.Actor}, {"flow", e.Flow}, {"connection", e.Connection}, {"trace", e.Trace}} {
 			if pair[1] != "" {
 				attrs = append(attrs, slog.String(pair[0], pair[1]))
 			}
@@ -35,8 +35,12 @@ func Log(log *slog.Logger) func(context.Context, connect.Event) {
 
 func level(k connect.EventKind) slog.Level {
 	switch {
-	case k == connect.EventTokenRead, k == connect.EventAPICalled:
+	case k == connect.EventTokenRead, k == connect.EventTokenRefused, k == connect.EventAPICalled:
 		return slog.LevelDebug
+	case k == connect.EventBraked, k == connect.EventRestored:
+		return slog.LevelError
+	case k == connect.EventConnectorClosed, k == connect.EventRefreshRecovered, k == connect.EventSpooled:
+		return slog.LevelWarn
 	case strings.HasPrefix(string(k), "security."), k == connect.EventRefreshFailed, k == connect.EventExchangeFailed:
 		return slog.LevelWarn
 	}

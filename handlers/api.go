@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -61,6 +60,8 @@ func (s *Server) api(handle func(*call) error, need access) echo.HandlerFunc {
 		if err := take(limit, app.ID); err != nil {
 			return err
 		}
+		r := c.Request()
+		c.SetRequest(r.WithContext(connect.WithActor(r.Context(), caller.Name())))
 		return handle(&call{Context: c, app: app, caller: caller})
 	}
 }
@@ -141,66 +142,12 @@ func bodyError(err error) error {
 	return &connect.Error{Code: connect.CodeInvalidRequest, Message: message, Cause: err}
 }
 
-// accountJSON is a provider account; what the provider did not say is null.
-type accountJSON struct {
-	ID    *string `json:"id"`
-	Name  *string `json:"name"`
-	Email *string `json:"email"`
-}
-
-func accountOf(a connect.Account) accountJSON {
-	return accountJSON{ID: orNull(a.ID), Name: orNull(a.Name), Email: orNull(a.Email)}
-}
-
-// connectionJSON is the connection object of the API.
-type connectionJSON struct {
-	ID            string                   `json:"id"`
-	Connector     string                   `json:"connector"`
-	Type          string                   `json:"type"`
-	Status        connect.ConnectionStatus `json:"status"`
-	Account       accountJSON              `json:"account"`
-	Scopes        []string                 `json:"scopes"`
-	MissingScopes []string                 `json:"missing_scopes"`
-	Proofs        []connect.Proof          `json:"proofs"`
-	Assurance     connect.Assurance        `json:"assurance"`
-	ConnectedAt   *string                  `json:"connected_at"`
-	LastUsedAt    *string                  `json:"last_used_at"`
-	ExpiresAt     *string                  `json:"expires_at"`
-}
-
-func connectionOf(c *connect.Connection) *connectionJSON {
-	if c == nil || c.ID == "" {
-		return nil
-	}
-	return &connectionJSON{
-		ID: c.ID, Connector: c.Connector, Type: c.Type, Status: c.Status, Account: accountOf(c.Account),
-		Scopes: list(c.Scopes), MissingScopes: list(c.Missing), Proofs: list(c.Proofs), Assurance: c.Assurance,
-		ConnectedAt: timestamp(c.ConnectedAt), LastUsedAt: timestamp(c.LastUsedAt), ExpiresAt: timestamp(c.ExpiresAt),
-	}
-}
-
-func orNull(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
 // list makes JSON say [] and not null.
 func list[T any](v []T) []T {
 	if v == nil {
 		return []T{}
 	}
 	return v
-}
-
-// timestamp is RFC 3339 in UTC, null for no time.
-func timestamp(t time.Time) *string {
-	if t.IsZero() {
-		return nil
-	}
-	text := t.UTC().Format(time.RFC3339Nano)
-	return &text
 }
 
 var noContent = func(c *call) error { return c.NoContent(http.StatusNoContent) }

@@ -68,10 +68,10 @@ func configFields(e *provider.Entry) []configFieldJSON {
 	for _, p := range e.ParamFields(nil) {
 		f := configFieldJSON{
 			Name: p.Name, DisplayName: p.Label, Description: p.Description, Placeholder: p.Example,
-			Required: p.Required, ValidationError: orNull(p.PatternError),
+			Required: p.Required, ValidationError: connect.OrNull(p.PatternError),
 		}
 		if p.Pattern != nil {
-			f.ValidationPattern = orNull("^(?:" + htmlPattern(p.Pattern.String()) + ")$")
+			f.ValidationPattern = connect.OrNull("^(?:" + htmlPattern(p.Pattern.String()) + ")$")
 		}
 		out = append(out, f)
 	}
@@ -124,7 +124,7 @@ func (s *Server) requestShared(c *call) error {
 		return err
 	}
 	return c.JSON(http.StatusOK, map[string]any{
-		"redirect_url": orNull(link.URL), "connection_id": orNull(link.Request), "already_authorized": link.Authorized,
+		"redirect_url": connect.OrNull(link.URL), "connection_id": connect.OrNull(link.Request), "already_authorized": link.Authorized,
 		"error": nil, "error_message": nil, "other_user_email": nil,
 	})
 }

@@ -36,7 +36,7 @@ func (s *Server) createSession(c *call) error {
 		return err
 	}
 	return c.JSON(http.StatusCreated, map[string]any{
-		"id": made.Session.ID, "url": made.URL, "token": orNull(made.Token), "expires_at": timestamp(made.Session.ExpiresAt),
+		"id": made.Session.ID, "url": made.URL, "token": connect.OrNull(made.Token), "expires_at": connect.Timestamp(made.Session.ExpiresAt),
 	})
 }
 
@@ -103,17 +103,17 @@ func (s *Server) flow(c *call) error {
 		assurance = &a
 	}
 	return c.JSON(http.StatusOK, map[string]any{
-		"id": f.ID, "connector": f.Connector, "mode": f.Mode, "status": f.Status, "code": orNull(string(f.Code)),
+		"id": f.ID, "connector": f.Connector, "mode": f.Mode, "status": f.Status, "code": connect.OrNull(string(f.Code)),
 		"proofs": list(f.Proofs), "assurance": assurance, "connection": conn,
 	})
 }
 
 // flowConnection is the connection that the flow made, while it is still that one.
-func (s *Server) flowConnection(c *call, f *connect.Flow) (*connectionJSON, error) {
+func (s *Server) flowConnection(c *call, f *connect.Flow) (*connect.ConnectionView, error) {
 	conn, err := s.Service.FlowConnection(c.Request().Context(), f)
 	switch code := connect.CodeOf(err); {
 	case err == nil:
-		return connectionOf(&conn), nil
+		return conn.View(), nil
 	case code == connect.CodeNotConnected, code == connect.CodeNotFound:
 		return nil, nil
 	}
@@ -141,7 +141,7 @@ func (s *Server) confirm(c *call) error {
 		return err
 	}
 	return c.JSON(http.StatusOK, map[string]any{
-		"flow": f.ID, "status": f.Status, "code": orNull(string(f.Code)), "connection": conn,
+		"flow": f.ID, "status": f.Status, "code": connect.OrNull(string(f.Code)), "connection": conn,
 		"result_url": s.Service.PublicURL + connect.ResultPath(f.ID),
 	})
 }
@@ -152,9 +152,9 @@ func (s *Server) userConnections(c *call) error {
 	if err != nil {
 		return err
 	}
-	out := []*connectionJSON{}
+	out := []*connect.ConnectionView{}
 	for i := range conns {
-		out = append(out, connectionOf(&conns[i]))
+		out = append(out, conns[i].View())
 	}
 	return c.JSON(http.StatusOK, map[string]any{"connections": out})
 }

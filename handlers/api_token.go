@@ -56,22 +56,22 @@ func (s *Server) withConnectURL(c *call, err error, connector string, user conne
 }
 
 type tokenJSON struct {
-	AccessToken      string            `json:"access_token"`
-	IntegrationType  string            `json:"integration_type"`
-	ConnectionConfig map[string]string `json:"connection_config"`
-	TokenType        string            `json:"token_type"`
-	ExpiresAt        *string           `json:"expires_at"`
-	Scopes           []string          `json:"scopes"`
-	MissingScopes    []string          `json:"missing_scopes"`
-	Account          accountJSON       `json:"account"`
+	AccessToken      string              `json:"access_token"`
+	IntegrationType  string              `json:"integration_type"`
+	ConnectionConfig map[string]string   `json:"connection_config"`
+	TokenType        string              `json:"token_type"`
+	ExpiresAt        *string             `json:"expires_at"`
+	Scopes           []string            `json:"scopes"`
+	MissingScopes    []string            `json:"missing_scopes"`
+	Account          connect.AccountView `json:"account"`
 }
 
 func tokenOf(t *connect.Token) tokenJSON {
 	conn := &t.Connection
 	out := tokenJSON{
 		AccessToken: t.AccessToken.Reveal(), IntegrationType: conn.Type, TokenType: "Bearer",
-		ExpiresAt: timestamp(conn.ExpiresAt), Scopes: list(conn.Scopes), MissingScopes: list(conn.Missing),
-		Account: accountOf(conn.Account),
+		ExpiresAt: connect.Timestamp(conn.ExpiresAt), Scopes: list(conn.Scopes), MissingScopes: list(conn.Missing),
+		Account: conn.Account.View(),
 	}
 	if len(conn.Config) > 0 {
 		out.ConnectionConfig = conn.Config

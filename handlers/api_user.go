@@ -74,12 +74,12 @@ func (s *Server) userConnectors(c *call) error {
 		return err
 	}
 	type connectorJSON struct {
-		ID          string          `json:"id"`
-		Type        string          `json:"type"`
-		Name        string          `json:"name"`
-		Description string          `json:"description"`
-		Status      string          `json:"status"`
-		Connection  *connectionJSON `json:"connection"`
+		ID          string                  `json:"id"`
+		Type        string                  `json:"type"`
+		Name        string                  `json:"name"`
+		Description string                  `json:"description"`
+		Status      string                  `json:"status"`
+		Connection  *connect.ConnectionView `json:"connection"`
 	}
 	out := []connectorJSON{}
 	for i := range c.app.Connectors {
@@ -89,7 +89,7 @@ func (s *Server) userConnectors(c *call) error {
 		}
 		row := connectorJSON{ID: k.ID, Type: k.Type, Name: s.Service.DisplayName(k), Description: s.Service.Description(k), Status: "not_connected"}
 		if conn := connectionTo(conns, k.ID); conn != nil {
-			row.Status, row.Connection = string(conn.Status), connectionOf(conn)
+			row.Status, row.Connection = string(conn.Status), conn.View()
 		}
 		out = append(out, row)
 	}

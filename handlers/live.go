@@ -182,7 +182,7 @@ func changeJSON(c *connect.Change) map[string]any {
 		m["flow"] = c.Flow
 		m["connection"], m["account"], m["assurance"], m["missing_scopes"] = nil, nil, nil, []string{}
 		if conn := c.Connection; conn != nil {
-			m["connection"], m["account"] = conn.ID, orNull(conn.Account.Label())
+			m["connection"], m["account"] = conn.ID, connect.OrNull(conn.Account.Label())
 			m["assurance"], m["missing_scopes"] = conn.Assurance, list(conn.Missing)
 		}
 	case connect.ChangeDisconnected:

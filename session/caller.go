@@ -29,6 +29,17 @@ type Caller struct {
 	Session *connect.ConnectSession
 }
 
+// Name is how the audit names the caller: the kind of its credential, and which.
+func (c *Caller) Name() string {
+	switch c.Kind {
+	case ServiceToken:
+		return "service:" + c.Credential.Name
+	case BuilderKey:
+		return "builder:" + c.Credential.Name
+	}
+	return "user:" + c.User.ID
+}
+
 // Allows reports whether the caller's session may see the connector.
 func (c *Caller) Allows(connector string) bool {
 	return c.Session == nil || c.Session.Allows(connector)

@@ -118,7 +118,7 @@ func (t tx) putApp(a *connect.AppRecord, position int) error {
 	if _, err := t.exec(upsertApp, append(appFields(a), position, keyID(a.Sealed))...); err != nil {
 		return fmt.Errorf("app %s: %w", a.ID, err)
 	}
-	if _, err := t.exec(forgetHealth, a.ID); err != nil { // what was wrong may have been mended by this
+	if err := t.execAll([]any{a.ID}, forgetHealth, forgetRetries); err != nil { // what was wrong may have been mended by this
 		return fmt.Errorf("app %s: %w", a.ID, err)
 	}
 	put := make(map[string]bool, len(a.Connectors))

@@ -23,6 +23,9 @@ func seqFields(e *connect.Event) []any { return append(eventFields(e), &e.Seq) }
 
 var insertEvent = `INSERT INTO events (` + eventColumns + `) VALUES (` + placeholders(1, eventColumns) + `)`
 
+// notify tells the other instances whose history grew, when this commits.
+const notify = `SELECT pg_notify('patchbay', $1)`
+
 const lockUser = `SELECT pg_advisory_xact_lock(hashtextextended($1, 20261124))`
 
 // lockUser comes first in what writes a user's history, where writes run side by side. The
@@ -46,6 +49,16 @@ func (t tx) record(events ...connect.Event) error {
 		}
 		if _, err := t.exec(insertEvent, eventFields(&events[i])...); err != nil {
 			return err
+		}
+		for j := range events[i].Deliveries {
+			if _, err := t.exec(insertDelivery, deliveryFields(&events[i].Deliveries[j])...); err != nil {
+				return err
+			}
+		}
+		if t.dialect == postgres {
+			if _, err := t.exec(notify, events[i].App+"\n"+events[i].User); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -54,6 +54,7 @@ func (s *Store) Sweep(ctx context.Context, now, finishedBefore time.Time) error 
 		{sweepParked, now},
 		{sweepFlows, finishedBefore},
 		{sweepStarts, finishedBefore},
+		{sweepArrived, finishedBefore},
 	} {
 		if err := s.sweep(ctx, sweep.query, sweep.before); err != nil {
 			return err

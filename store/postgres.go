@@ -46,7 +46,7 @@ func OpenPostgres(ctx context.Context, address string, opts Options) (*Store, er
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = opts.BusyTimeout
 	}
-	s := &Store{patience: opts.BusyTimeout, classify: classifyPostgres, dialect: postgres, limit: postgresLimit}
+	s := &Store{patience: opts.BusyTimeout, classify: classifyPostgres, dialect: postgres, limit: postgresLimit, listen: config}
 	// A commit with synchronous_commit off may be undone by a crash of the database, and
 	// never leaves it torn: what relaxed allows.
 	s.durable = openPostgres(config, opts, writersOf(opts), map[string]string{"synchronous_commit": "on"})
@@ -80,6 +80,42 @@ func openPostgres(config *pgx.ConnConfig, opts Options, connections int, params 
 	db.SetMaxIdleConns(connections)
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	return db
+}
+
+// Listen calls wake for each user whose history grows, until ctx ends. What another
+// instance wrote while the connection was down is told by wake("", ""), for everybody. It
+// keeps a connection of its own; where that cannot be had, nothing is lost but time: who
+// waits for news looks for them now and then. With SQLite there is nobody to listen to.
+func (s *Store) Listen(ctx context.Context, wake func(app, user string)) {
+	for wait := time.Second; s.listen != nil && ctx.Err() == nil; wait = min(2*wait, time.Minute) {
+		if err := s.listenOnce(ctx, wake); err == nil {
+			wait = time.Second
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (s *Store) listenOnce(ctx context.Context, wake func(app, user string)) error {
+	conn, err := pgx.ConnectConfig(ctx, s.listen.Copy())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	if _, err := conn.Exec(ctx, `LISTEN patchbay`); err != nil {
+		return err
+	}
+	wake("", "")
+	for {
+		n, err := conn.WaitForNotification(ctx)
+		if err != nil {
+			return nil // it did listen
+		}
+		app, user, _ := strings.Cut(n.Payload, "\n")
+		wake(app, user)
+	}
 }
 
 // preparePostgres brings the schema to the version that this program knows.

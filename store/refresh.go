@@ -172,7 +172,8 @@ const (
 	selectHealths = `SELECT ` + healthColumns + ` FROM connector_health ORDER BY app, connector`
 	updateHealth  = `UPDATE connector_health SET version = version + 1, closed_until = $4, cause = $5, window_at = $6, fine = $7, dead = $8, braked_at = $9
 		WHERE app = $1 AND connector = $2 AND version = $3`
-	forgetHealth = `DELETE FROM connector_health WHERE app = $1`
+	forgetHealth  = `DELETE FROM connector_health WHERE app = $1`
+	forgetRetries = `UPDATE connections SET retry_at = 0 WHERE app = $1 AND retry_at > 0`
 )
 
 var insertHealth = `INSERT INTO connector_health (` + healthColumns + `) VALUES (` + placeholders(1, healthColumns) + `)

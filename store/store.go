@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"patchbay/connect"
 )
 
@@ -35,6 +37,9 @@ type Store struct {
 	dialect dialect
 	// limit is how long a write may take once it has begun; 0: as long as it takes.
 	limit time.Duration
+
+	// listen is how a connection for notifications is made; nil without them.
+	listen *pgx.ConnConfig
 
 	// schema is the newest version of the schema that this program knows.
 	schema int64

@@ -196,7 +196,7 @@ var (
 )
 
 func suite(ctx context.Context, tree, tests string) (output string, failed bool) {
-	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-timeout=5m", "-run", tests, "./e2e/hostile", "./e2e/types")
+	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-timeout=5m", "-run", tests, "./connect", "./oauth", "./store", "./e2e/hostile", "./e2e/types")
 	cmd.Dir = tree
 	out, err := cmd.CombinedOutput()
 	return string(out), err != nil

@@ -274,8 +274,16 @@ var mutations = []mutation{
 		"FROM parked WHERE id_hash = $1 AND expires_at > $2`", "FROM parked WHERE id_hash = $1 AND $2 = $2`"),
 	one("a parked callback is used up by any browser", "FormPost", "handlers/page_flow.go",
 		"\tback, err := s.Service.Return(", "\tif posted {\n\t\t_ = s.Service.Unpark(r.Context(), ids[0])\n\t}\n\tback, err := s.Service.Return("),
-	one("refreshes are not shared", "ParallelReads", "connect/refresh.go",
-		"s.refreshes.DoChan(conn.ID,", "s.refreshes.DoChan(newID(conn.ID),"),
+	{"refreshes are neither shared nor claimed", "ParallelReads", []edit{
+		{"connect/renew.go", "s.refreshes.DoChan(seen.ID,", "s.refreshes.DoChan(newID(seen.ID),"},
+		{"store/refresh.go", "WHERE id = $1 AND generation = $2 AND status = 'connected'`", "WHERE id = $1 AND $2 > 0 AND status = 'connected'`"},
+	}},
+	one("a lease is over at once", "RefreshSimulation", "connect/ahead.go",
+		"return time.Since(known.since) >= LeaseLife", "return time.Since(known.since) >= 0"),
+	one("a recovery is not written down", "RefreshSimulation", "connect/renew.go",
+		"Recovery: st.Intent == intent || refresh != tokens.Refresh,", "Recovery: refresh != tokens.Refresh,"),
+	one("an answer that never came leaves nothing", "RefreshSimulation", "connect/renew.go",
+		"	if !unknown {\n		st.Intent", "	if !unknown || true {\n		st.Intent"),
 	one("addresses inside are reached", "Security69", "oauth/guard.go",
 		"func (g *guard) check(u *url.URL) error {", "func (g *guard) check(u *url.URL) error {\n\tif u.Scheme == \"http\" {\n\t\tg.allowed[strings.ToLower(u.Host)] = true\n\t}"),
 	{"redirects of a provider are followed", "Security70", []edit{

@@ -85,6 +85,9 @@ func TestWalkThroughAllTypes(t *testing.T) {
 	// Every token that can run out has run out, but for the one that must be renewed
 	// while it lives.
 	s.Advance(31 * 24 * time.Hour)
+	if err := s.Service.RefreshDue(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	for _, typ := range c.Types() {
 		e, _ := c.Entry(typ)
 		want := table[typ]

@@ -18,7 +18,7 @@ var eventTests = []test{
 	{"every field survives", func(t *testing.T, st connect.Store) {
 		acme(t, st)
 		want := filled[connect.Event](0)
-		want.App, want.Kind, want.Seq = "acme", connect.EventConnected, 0
+		want.App, want.Kind, want.Seq, want.Deliveries = "acme", connect.EventConnected, 0, nil
 		tell(t, st, want)
 		equal(t, must(st.Event(t.Context(), "acme", want.User, want.ID))(t), want)
 		got := must(st.Events(t.Context(), "acme", want.User, 10))(t)

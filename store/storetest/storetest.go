@@ -25,6 +25,7 @@ func Run(t *testing.T, open func(t *testing.T) connect.Store) {
 		{"Connect", connectTests},
 		{"Connections", connectionTests},
 		{"Refresh", refreshTests},
+		{"Records", recordTests},
 		{"Shared", sharedTests},
 		{"Builders", builderTests},
 		{"Events", eventTests},

@@ -13,6 +13,7 @@ ALTER TABLE connections ADD COLUMN suspect_at BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE connections ADD COLUMN recoveries BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE connections ADD COLUMN restored BOOLEAN NOT NULL DEFAULT FALSE;
 CREATE INDEX connections_due ON connections (app, connector, due_at) WHERE due_at > 0;
+CREATE INDEX connections_retry ON connections (app) WHERE retry_at > 0;
 CREATE INDEX connections_lease ON connections (lease_owner) WHERE lease_owner <> '';
 
 -- How a connector's provider is doing, as all instances see it.
