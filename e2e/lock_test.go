@@ -1,0 +1,48 @@
+package e2e
+
+import (
+	"context"
+	"database/sql"
+	"testing"
+	"time"
+
+	_ "modernc.org/sqlite" // the lock is a transaction of another program
+)
+
+// databaseLock keeps everybody from writing to an SQLite database.
+type databaseLock struct {
+	t    *testing.T
+	db   *sql.DB
+	conn *sql.Conn
+}
+
+func lockDatabase(t *testing.T, f *fleet) *databaseLock {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+f.settings.database()+"?_pragma=busy_timeout(20000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return &databaseLock{t: t, db: db}
+}
+
+func (l *databaseLock) lock() {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	conn, err := l.db.Conn(ctx)
+	if err == nil {
+		_, err = conn.ExecContext(ctx, "BEGIN IMMEDIATE")
+	}
+	if err != nil {
+		l.t.Error(err)
+		return
+	}
+	l.conn = conn
+}
+
+func (l *databaseLock) unlock() {
+	if _, err := l.conn.ExecContext(context.Background(), "ROLLBACK"); err != nil {
+		l.t.Error(err)
+	}
+	_ = l.conn.Close()
+}
