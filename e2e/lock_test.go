@@ -3,10 +3,12 @@ package e2e
 import (
 	"context"
 	"database/sql"
+	"strings"
 	"testing"
 	"time"
 
-	_ "modernc.org/sqlite" // the lock is a transaction of another program
+	_ "github.com/jackc/pgx/v5/stdlib" // so that a test can age a token
+	_ "modernc.org/sqlite"             // the lock is a transaction of another program
 )
 
 // databaseLock keeps everybody from writing to an SQLite database.
@@ -45,4 +47,21 @@ func (l *databaseLock) unlock() {
 		l.t.Error(err)
 	}
 	_ = l.conn.Close()
+}
+
+// expire makes a user's access token run out.
+func expire(t *testing.T, f *fleet, user string) {
+	t.Helper()
+	driver, address := "sqlite", "file:"+f.settings.database()+"?_pragma=busy_timeout(20000)"
+	if database := strings.TrimPrefix(f.database, "PATCHBAY_DATABASE="); strings.HasPrefix(database, "postgres") {
+		driver, address = "pgx", database
+	}
+	db, err := sql.Open(driver, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if _, err := db.ExecContext(t.Context(), `UPDATE connections SET expires_at = 1, obtained_at = 0 WHERE id = $1`, "cn_"+user); err != nil {
+		t.Fatal(err)
+	}
 }

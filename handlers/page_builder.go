@@ -171,8 +171,47 @@ func (s *Server) builderShow(c echo.Context, app *connect.App, b *connect.Builde
 	for i := range failed {
 		p.Failed = append(p.Failed, s.failedFlow(app, &failed[i]))
 	}
+	if err := s.builderWebhooks(c, app, &p); err != nil {
+		return err
+	}
 	more(&p)
 	return render(c, http.StatusOK, views.Builder(p))
+}
+
+func (s *Server) builderWebhooks(c echo.Context, app *connect.App, p *views.BuilderPage) error {
+	p.AgainURL = builderPath(app.ID) + "/deliver"
+	for _, w := range app.Webhooks {
+		p.Webhooks = append(p.Webhooks, w.URL)
+	}
+	if len(p.Webhooks) == 0 {
+		return nil
+	}
+	sent, err := s.Service.Deliveries(c.Request().Context(), app.ID, 20)
+	for _, d := range sent {
+		p.Deliveries = append(p.Deliveries, views.Delivery{
+			ID: d.ID, Kind: string(d.Kind), URL: d.URL, User: d.User, State: string(d.State), Answer: d.Answer, Attempts: d.Attempts,
+			At: d.CreatedAt, NextAt: d.NextAt,
+		})
+	}
+	return err
+}
+
+// builderDeliver sends a message to a webhook once more.
+func (s *Server) builderDeliver(c echo.Context) error {
+	app, b, err := s.builder(c)
+	if err != nil {
+		return err
+	}
+	if b == nil {
+		return errBuilderFirst
+	}
+	if err := take(s.limits.starts, "deliver\x00"+app.ID); err != nil {
+		return err
+	}
+	if err := s.Service.DeliverAgain(c.Request().Context(), app.ID, c.Request().PostForm.Get("delivery")); err != nil {
+		return err
+	}
+	return redirect(c, builderPath(app.ID)+"#webhooks")
 }
 
 // builderLooks lists the connections of the user who is looked for.

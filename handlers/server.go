@@ -103,6 +103,7 @@ func (s *Server) routes(e *echo.Echo) {
 	page(post, "/builder/:app/sign-out", s.builderSignOut, s.ourForm)
 	page(post, "/builder/:app/check", s.builderCheck, s.ourForm)
 	page(post, "/builder/:app/preview", s.builderPreview, s.ourForm)
+	page(post, "/builder/:app/deliver", s.builderDeliver, s.ourForm)
 	page(post, "/builder/:app/connectors/:connector/share", s.builderShare, s.ourForm)
 
 	page(get, "/embed/:token", s.listPage)

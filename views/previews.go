@@ -82,6 +82,12 @@ func builderPreviews() []Preview {
 		{At: sampleTime, Connector: "Slack", User: "dana", Code: "redirect_uri_rejected", Trace: "0f1e2d3c4b5a69788796a5b4", ProviderSaid: "bad_redirect_uri"},
 		{At: sampleTime, Connector: "GitHub", Code: "provider_unavailable", Trace: "0f1e2d3c4b5a69788796a5b5"},
 	}
+	page.Webhooks, page.AgainURL = []string{"https://app.acme.example/hooks", "https://audit.acme.example/in"}, "/builder/acme/deliver"
+	page.Deliveries = []Delivery{
+		{ID: "msg_1", Kind: "connection.created", URL: page.Webhooks[0], User: "dana", State: "waiting", Attempts: 2, Answer: "answered 500", At: sampleTime, NextAt: sampleTime},
+		{ID: "msg_2", Kind: "connection.updated", URL: page.Webhooks[0], User: "dana", State: "arrived", Attempts: 1, Answer: "204", At: sampleTime},
+		{ID: "msg_3", Kind: "connection.deleted", URL: page.Webhooks[1], State: "given_up", Attempts: 12, Answer: "no answer: connection refused", At: sampleTime},
+	}
 	preview := page
 	preview.Checked = true
 	preview.Findings = []Finding{{"client_refused", "acme/slack", "The provider refuses the client id with its secret.", "Nobody can connect, and no token is refreshed.", "Copy both once more into the apps file:\n  client_id: 1234"}}

@@ -250,6 +250,9 @@ type BuilderPage struct {
 	LookedFor   string
 	Connections []BuilderConnection
 	Failed      []FailedFlow
+	Webhooks    []string   // addresses that are told of connections
+	Deliveries  []Delivery // what was sent to them lately
+	AgainURL    string     // where a delivery is asked for once more
 	PublicURL   string
 	Origins     []string
 	FrameURL    string // of the preview; "" before it was asked for
@@ -257,6 +260,16 @@ type BuilderPage struct {
 	Checked     bool // the doctor was asked
 	Findings    []Finding
 	Notice      *Notice
+}
+
+// Delivery is a message for a webhook.
+type Delivery struct {
+	ID, Kind, URL, User string
+	State               string // "waiting", "arrived" or "given_up"
+	Answer              string // of the last try
+	Attempts            int
+	At                  time.Time
+	NextAt              time.Time // of the next try, for "waiting"
 }
 
 // BuilderConnector is a connector with what has to be done at the provider.

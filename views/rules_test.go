@@ -118,7 +118,7 @@ func controlsAreNamed(t *testing.T, doc *goquery.Document) {
 	})
 }
 
-var actions = strings.Fields("connect reconnect disconnect confirm cancel continue not_me switch refresh return logout done close sign_in share preview check find")
+var actions = strings.Fields("connect reconnect disconnect confirm cancel continue not_me switch refresh return logout done close sign_in share preview check find deliver_again")
 
 // controlsWork: a control is a link, or a button in a form that posts here.
 func controlsWork(t *testing.T, doc *goquery.Document) {
