@@ -57,6 +57,7 @@ type Service struct {
 
 	apps      appCache
 	watchers  watchers
+	pending   pending
 	refreshes singleflight.Group
 	used      lastUsed
 	inFlight  sync.WaitGroup

@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"sync"
+	"time"
 
 	"patchbay/oauth"
 )
@@ -236,6 +238,9 @@ func (s *Service) Start(ctx context.Context, g StartGrant, params map[string]str
 	if err != nil {
 		return Started{}, &Error{Code: CodeConnectorMisconfigured, Message: "This connector is not set up correctly.", Cause: err}
 	}
+	if err := s.roomFor(ctx, g.App.ID); err != nil {
+		return Started{}, err
+	}
 	ev := s.flowEvent(ctx, EventFlowStarted, &f)
 	ok, err := s.Store.CreateFlow(ctx, f, g.ticket.nonce, g.ticket.expires, ev)
 	if err != nil {
@@ -253,6 +258,49 @@ func (s *Service) Start(ctx context.Context, g StartGrant, params map[string]str
 		}
 	}
 	return out, nil
+}
+
+// How many flows may be under way. Of a user's, the sweep ends the oldest beyond this; an
+// app's new ones are refused.
+const (
+	MaxUserFlows = 100
+	maxAppFlows  = 20_000
+	pendingFresh = 5 * time.Second // how long a count is believed
+)
+
+// pending remembers how many flows of an app are under way.
+type pending struct {
+	mu   sync.Mutex
+	apps map[string]pendingCount
+}
+
+type pendingCount struct {
+	n  int
+	at time.Time
+}
+
+// roomFor refuses when too many flows of an app are under way.
+func (s *Service) roomFor(ctx context.Context, app string) error {
+	s.pending.mu.Lock()
+	known := s.pending.apps[app]
+	s.pending.mu.Unlock()
+	if now := s.now(); now.Sub(known.at).Abs() >= pendingFresh {
+		n, err := s.Store.CountOpenFlows(ctx, app)
+		if err != nil {
+			return err
+		}
+		known = pendingCount{n, now}
+		s.pending.mu.Lock()
+		if s.pending.apps == nil {
+			s.pending.apps = map[string]pendingCount{}
+		}
+		s.pending.apps[app] = known
+		s.pending.mu.Unlock()
+	}
+	if known.n >= maxAppFlows {
+		return &Error{Code: "rate_limited", Message: "So many people are connecting an account in this app right now that it has to wait. Try again in a minute.", RetryAfter: time.Minute}
+	}
+	return nil
 }
 
 // startRegistration checks what the end user filled in and resolves the provider's

@@ -59,6 +59,8 @@ type Store interface {
 
 	// CreateFlow uses up a start ticket and adds the flow. False: the ticket was used.
 	CreateFlow(ctx context.Context, f Flow, nonce []byte, nonceExpires time.Time, ev Event) (bool, error)
+	// CountOpenFlows counts the app's flows without a final status.
+	CountOpenFlows(ctx context.Context, app string) (int, error)
 	// Flow finds a flow by its id.
 	Flow(ctx context.Context, id string) (Flow, error)
 	// FlowByState finds a flow by the hash of its state.
@@ -165,7 +167,9 @@ type Store interface {
 	DeliverAgain(ctx context.Context, app, id string, now time.Time) (bool, error)
 
 	// Sweep removes what is over: sessions, tickets and parked fields expired by now,
-	// and flows that ended before finishedBefore, with the entries of their starts.
+	// and flows that ended before finishedBefore, with the entries of their starts; those
+	// that expired go after an hour. Of a user's flows under way, those beyond the newest
+	// MaxUserFlows expire.
 	Sweep(ctx context.Context, now, finishedBefore time.Time) error
 }
 

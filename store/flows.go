@@ -54,6 +54,14 @@ func (s *Store) CreateFlow(ctx context.Context, f connect.Flow, nonce []byte, no
 	})
 }
 
+const countOpenFlows = `SELECT COUNT(*) FROM flows WHERE app = $1 AND finished_at = 0`
+
+// CountOpenFlows implements connect.Store.
+func (s *Store) CountOpenFlows(ctx context.Context, app string) (int, error) {
+	n, err := s.readers.number(ctx, countOpenFlows, app)
+	return int(n), s.wrap("count flows", err)
+}
+
 const (
 	selectFlow        = `SELECT ` + flowColumns + ` FROM flows WHERE id = $1`
 	selectFlowByState = `SELECT ` + flowColumns + ` FROM flows WHERE state_hash = $1`

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"time"
+
+	"patchbay/connect"
 )
 
 // ForgetUser implements connect.Store.
@@ -36,6 +38,14 @@ const (
 		(SELECT id_hash FROM parked WHERE expires_at <= $1 LIMIT $2)`
 	sweepStarts = `DELETE FROM events WHERE kind = 'flow.started' AND at < $1 AND id IN
 		(SELECT id FROM events WHERE kind = 'flow.started' AND at < $1 LIMIT $2)`
+	sweepExpired = `DELETE FROM flows WHERE status = 'expired' AND finished_at <> 0 AND finished_at < $1 AND id IN
+		(SELECT id FROM flows WHERE status = 'expired' AND finished_at <> 0 AND finished_at < $1 LIMIT $2)`
+	// Flows beyond a user's newest are over; one at the provider's token endpoint is left alone.
+	trimFlows = `UPDATE flows SET status = 'expired', code = 'expired', sealed = NULL, result_hash = NULL, result_expires = 0,
+			moved_at = $1, finished_at = $1, version = version + 1
+		WHERE status IN ('created', 'started') AND id IN
+			(SELECT id FROM (SELECT id, ROW_NUMBER() OVER (PARTITION BY app, user_id ORDER BY created_at DESC, id) AS place
+				FROM flows WHERE finished_at = 0) AS open WHERE place > $2)`
 	sweepFlows = `DELETE FROM flows WHERE finished_at <> 0 AND finished_at < $1 AND id IN
 		(SELECT id FROM flows WHERE finished_at <> 0 AND finished_at < $1 LIMIT $2)`
 )
@@ -52,6 +62,7 @@ func (s *Store) Sweep(ctx context.Context, now, finishedBefore time.Time) error 
 		{sweepConnectSessions, now},
 		{sweepTickets, now},
 		{sweepParked, now},
+		{sweepExpired, now.Add(-time.Hour)},
 		{sweepFlows, finishedBefore},
 		{sweepStarts, finishedBefore},
 		{sweepArrived, finishedBefore},
@@ -59,6 +70,13 @@ func (s *Store) Sweep(ctx context.Context, now, finishedBefore time.Time) error 
 		if err := s.sweep(ctx, sweep.query, sweep.before); err != nil {
 			return err
 		}
+	}
+	err := s.writeAll(ctx, s.relaxed, "trim flows", func(t tx) error {
+		_, err := t.exec(trimFlows, millis(now), connect.MaxUserFlows)
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	if s.clean == nil || !s.dirty.Swap(false) {
 		return nil

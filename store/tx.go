@@ -186,8 +186,18 @@ func one[T any](ctx context.Context, q querier, fields func(*T) []any, same func
 	return zero, fmt.Errorf("%d rows where one was asked for", len(rows))
 }
 
-// list reads all rows that query finds.
+// readLimit bounds a read whose database does not answer.
+const readLimit = 15 * time.Second
+
+// list reads all rows that query finds. A caller who goes away counts before the query
+// begins and not after: to break one off costs more than to end it, with PostgreSQL a whole
+// connection, and a client who hangs up again and again would make all others wait.
 func list[T any](ctx context.Context, q querier, fields func(*T) []any, same func(*T) bool, query string, args ...any) ([]T, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readLimit)
+	defer cancel()
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, givenUp(ctx, err)
