@@ -53,6 +53,10 @@ fresh: ## fail if the generated code is not what the templates give
 	after=$$(cat views/*_templ.go | sha256sum); \
 	test "$$before" = "$$after" || { echo "views/*_templ.go were stale: commit what make generate wrote"; exit 1; }
 
+.PHONY: bench-vault
+bench-vault: ## measure reads, pages and flows beside floors, on SQLite and PostgreSQL; writes docs/measurements-vault.md
+	go run ./bench/vault > docs/measurements-vault.md; cat docs/measurements-vault.md
+
 .PHONY: vault
 vault: ## the tests of refresh, keys and backups in their full size (an hour); writes docs/vault-full.md
 	./e2e/vault-full

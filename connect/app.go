@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"patchbay/oauth"
 	"patchbay/provider"
@@ -160,15 +161,26 @@ func (s *Service) Apps(ctx context.Context) ([]*App, error) {
 }
 
 // appCache keeps the apps as they were at a revision. Another process may apply a
-// new apps file at any time, so the revision is asked for on every use: one read by
-// primary key against decoding and opening everything.
+// new apps file at any time, so the revision is asked for, one read by primary key against
+// decoding and opening everything; what was just asked is believed for a moment.
 type appCache struct {
 	mu       sync.Mutex
 	revision int64
 	apps     map[string]*App
+	looked   time.Time
 }
 
+// revisionFresh is how long another process's apply may go unnoticed.
+const revisionFresh = 10 * time.Millisecond
+
 func (s *Service) loadApps(ctx context.Context) (map[string]*App, error) {
+	s.apps.mu.Lock()
+	known, looked := s.apps.apps, s.apps.looked
+	s.apps.mu.Unlock()
+	begun := time.Now()
+	if known != nil && begun.Sub(looked) < revisionFresh {
+		return known, nil
+	}
 	revision, err := s.Store.Revision(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the revision of the apps: %w", err)
@@ -176,6 +188,7 @@ func (s *Service) loadApps(ctx context.Context) (map[string]*App, error) {
 	s.apps.mu.Lock()
 	defer s.apps.mu.Unlock()
 	if s.apps.apps != nil && s.apps.revision == revision {
+		s.apps.looked = begun
 		return s.apps.apps, nil
 	}
 	stored, err := s.Store.Apps(ctx)
@@ -190,7 +203,7 @@ func (s *Service) loadApps(ctx context.Context) (map[string]*App, error) {
 		}
 		apps[a.ID] = a
 	}
-	s.apps.revision, s.apps.apps = stored.Revision, apps
+	s.apps.revision, s.apps.apps, s.apps.looked = stored.Revision, apps, begun
 	return apps, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Verb is what an apply does with an app or a connector.
@@ -228,7 +229,11 @@ func (s *Service) Apply(ctx context.Context, want []App, prune bool, progress fu
 		}
 		b.Put = append(b.Put, rec)
 	}
-	return steps, s.Store.ApplyApps(ctx, b)
+	err = s.Store.ApplyApps(ctx, b)
+	s.apps.mu.Lock()
+	s.apps.looked = time.Time{}
+	s.apps.mu.Unlock()
+	return steps, err
 }
 
 // PruneNeeded says which removals would take connections along.

@@ -2,7 +2,6 @@ package connect
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -263,12 +262,8 @@ func (s *Service) newConnection(f *Flow, c *Connector, reg oauth.Registration, t
 }
 
 func (s *Service) sealTokens(conn *Connection, t storedTokens) error {
-	plain, err := json.Marshal(t)
-	if err != nil {
-		return err
-	}
-	conn.Sealed, err = s.Sealer.Seal(connectionContext(conn), plain)
-	if err != nil {
+	var err error
+	if conn.Sealed, err = s.Sealer.Seal(connectionContext(conn), t.pack()); err != nil {
 		return err
 	}
 	conn.KeyID, err = vault.KeyID(conn.Sealed)

@@ -23,8 +23,10 @@ func TestFlowConnects(t *testing.T) {
 			if got.AccessToken.IsZero() || got.Connection.Account.ID == "" {
 				t.Errorf("token %v, account %+v", got.AccessToken, got.Connection.Account)
 			}
-			if got.Connection.Assurance != connect.AssuranceHuman {
-				t.Errorf("assurance %s", got.Connection.Assurance)
+			conn, err := f.UserConnection(t.Context(), "acme", typ, "dana")
+			must(t, err)
+			if conn.Assurance != connect.AssuranceHuman {
+				t.Errorf("assurance %s", conn.Assurance)
 			}
 			if n := f.sandbox.Calls(typ, "/token"); n != 1 {
 				t.Errorf("%d calls of the token endpoint", n)

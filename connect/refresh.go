@@ -24,7 +24,7 @@ func (s *Service) AppUserConnection(ctx context.Context, app, connector, user st
 	if err != nil {
 		return Token{}, err
 	}
-	conn, err := s.Store.Connection(ctx, app, connector, OwnerOf(user))
+	conn, err := s.Store.ConnectionToken(ctx, app, connector, OwnerOf(user))
 	if isNotFound(err) {
 		return Token{}, errNotConnected
 	}

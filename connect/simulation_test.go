@@ -562,6 +562,10 @@ func (st *simStore) Connection(_ context.Context, _, _ string, _ Owner) (c Conne
 	return c, err
 }
 
+func (st *simStore) ConnectionToken(ctx context.Context, app, connector string, o Owner) (Connection, error) {
+	return st.Connection(ctx, app, connector, o)
+}
+
 func (st *simStore) RefreshRow(_ context.Context, id string) (c Connection, s RefreshState, err error) {
 	err = st.op(false, func() error { return st.read(&c, &s, id) })
 	return c, s, err
@@ -618,8 +622,8 @@ func (st *simStore) SaveRefreshed(_ context.Context, r Refreshed) (ok bool, err 
 			return nil
 		}
 		w.trace("%p stores", st.in)
-		var fresh storedTokens
-		if err := json.Unmarshal(r.Sealed[31:], &fresh); err != nil {
+		fresh, err := parseTokens(r.Sealed[31:])
+		if err != nil {
 			return err
 		}
 		if serial := w.grants[fresh.Refresh].serial; serial < w.serial {

@@ -98,6 +98,9 @@ type Store interface {
 	Connect(ctx context.Context, c Connecting) (ConnectResult, error)
 	// Connection finds the connection of a connector and owner.
 	Connection(ctx context.Context, app, connector string, o Owner) (Connection, error)
+	// ConnectionToken is Connection with only what a read of its token shows: without what
+	// was asked, proofs, params and the times of its use.
+	ConnectionToken(ctx context.Context, app, connector string, o Owner) (Connection, error)
 	// UserConnections lists a user's connections of the app.
 	UserConnections(ctx context.Context, app, user string) ([]Connection, error)
 	// AccountConnections lists all connections to a provider account, of any app.

@@ -8,6 +8,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -16,6 +17,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -33,6 +35,41 @@ const (
 type UserTokens struct {
 	keys keySets
 	now  func() time.Time
+
+	mu       sync.Mutex
+	verified map[[sha256.Size]byte]verified
+}
+
+// verified is a token that was found good. The same one comes with every call of a back
+// end for a user, and its signature does not change.
+type verified struct {
+	app     *connect.App // as it was applied: another apply is another value
+	user    connect.EndUser
+	expires time.Time
+	until   time.Time // then it is looked at again, with the keys of that time
+}
+
+const (
+	verifiedFor  = 30 * time.Second
+	verifiedMost = 10_000
+)
+
+// known returns the user of a token that was verified a moment ago.
+func (u *UserTokens) known(app *connect.App, hash [sha256.Size]byte) (connect.EndUser, bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	v, ok := u.verified[hash]
+	now := u.now()
+	return v.user, ok && v.app == app && now.Before(v.until) && now.Before(v.expires)
+}
+
+func (u *UserTokens) remember(hash [sha256.Size]byte, v verified) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.verified == nil || len(u.verified) >= verifiedMost {
+		u.verified = make(map[[sha256.Size]byte]verified)
+	}
+	u.verified[hash] = v
 }
 
 // NewUserTokens returns a checker that fetches key sets with client, which must
@@ -58,6 +95,10 @@ func (u *UserTokens) Verify(ctx context.Context, app *connect.App, token string)
 	if len(token) > maxTokenLen {
 		return connect.EndUser{}, errors.New("the token is longer than 16 KB")
 	}
+	hash := sha256.Sum256([]byte(token))
+	if user, ok := u.known(app, hash); ok {
+		return user, nil
+	}
 	head, err := readHeader(token)
 	if err != nil {
 		return connect.EndUser{}, err
@@ -74,7 +115,11 @@ func (u *UserTokens) Verify(ctx context.Context, app *connect.App, token string)
 		var c userClaims
 		var raw json.RawMessage
 		if err = parsed.Claims(key, &raw, &c); err == nil {
-			return u.check(app, &c, raw)
+			user, err := u.check(app, &c, raw)
+			if err == nil {
+				u.remember(hash, verified{app, user, c.Expiry.Time(), u.now().Add(verifiedFor)})
+			}
+			return user, err
 		}
 	}
 	return connect.EndUser{}, errors.Join(errors.New("no key of the app verifies the signature"), err)

@@ -42,6 +42,27 @@ func connectionOf(app, connector string, o connect.Owner) func(*connect.Connecti
 	return func(c *connect.Connection) bool { return c.App == app && c.Connector == connector && c.Owner == o }
 }
 
+const (
+	tokenColumns = `id, app, connector, owner, generation, type, status, reason, account_id, account_name, account_email,
+		scopes, missing, config, sealed, token_type, obtained_at, expires_at, connected_at`
+	selectToken = `SELECT ` + tokenColumns + ` FROM connections WHERE app = $1 AND connector = $2 AND owner = $3`
+)
+
+func tokenFields(c *connect.Connection) []any {
+	return []any{
+		&c.ID, &c.App, &c.Connector, ownerField{&c.Owner}, &c.Generation, &c.Type, &c.Status, &c.Reason,
+		&c.Account.ID, &c.Account.Name, &c.Account.Email, jsonField{&c.Scopes}, jsonField{&c.Missing},
+		jsonField{&c.Config}, blobField{&c.Sealed}, &c.TokenType,
+		timeField{&c.ObtainedAt}, timeField{&c.ExpiresAt}, timeField{&c.ConnectedAt},
+	}
+}
+
+// ConnectionToken implements connect.Store.
+func (s *Store) ConnectionToken(ctx context.Context, app, connector string, o connect.Owner) (connect.Connection, error) {
+	c, err := one(ctx, s.readers, tokenFields, connectionOf(app, connector, o), selectToken, app, connector, o.Key())
+	return c, s.wrap("read a token", err)
+}
+
 const selectUserConnections = `SELECT ` + connectionColumns + ` FROM connections WHERE app = $1 AND owner = $2
 	ORDER BY connector`
 

@@ -102,6 +102,9 @@ func (f jsonField) Scan(v any) error {
 	if !ok {
 		return fmt.Errorf("JSON stored as %T", v)
 	}
+	if s == "null" { // what is scanned into is new
+		return nil
+	}
 	return json.Unmarshal([]byte(s), f.v)
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+	"golang.org/x/sync/semaphore"
 )
 
 //go:embed migrations/postgres/*.sql
@@ -51,7 +52,7 @@ func OpenPostgres(ctx context.Context, address string, opts Options) (*Store, er
 	// never leaves it torn: what relaxed allows.
 	s.durable = openPostgres(config, opts, writersOf(opts), map[string]string{"synchronous_commit": "on"})
 	s.relaxed = openPostgres(config, opts, writersOf(opts), map[string]string{"synchronous_commit": "off"})
-	s.readers = &readers{DB: openPostgres(config, opts, opts.Readers, map[string]string{"default_transaction_read_only": "on"})}
+	s.readers = &readers{DB: openPostgres(config, opts, opts.Readers, map[string]string{"default_transaction_read_only": "on"}), line: semaphore.NewWeighted(int64(opts.Readers)), limit: postgresLimit}
 	if err := s.preparePostgres(ctx, opts); err != nil {
 		_ = s.Close()
 		return nil, err

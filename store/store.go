@@ -26,6 +26,7 @@ type Store struct {
 
 	// turn is held by whoever writes, where the database lets one write at a time.
 	turn     chan struct{}
+	queue    queue
 	patience time.Duration
 	// classify tells what an error of the driver means.
 	classify func(error) fault

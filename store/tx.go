@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"patchbay/connect"
 )
 
@@ -33,10 +35,12 @@ type tx struct {
 // caller's going away nor an error leaves a transaction open: the first counts until
 // the transaction begins and not after, the second rolls it back.
 func (s *Store) write(ctx context.Context, db *sql.DB, op string, f func(tx) (bool, error)) (bool, error) {
-	if err := s.takeTurn(ctx); err != nil {
+	if s.turn != nil {
+		return s.writeTogether(ctx, db == s.durable, op, f)
+	}
+	if err := ctx.Err(); err != nil {
 		return false, s.wrap(op, err)
 	}
-	defer s.endTurn()
 	ctx = context.WithoutCancel(ctx)
 	if s.limit > 0 {
 		var cancel context.CancelFunc
@@ -134,7 +138,9 @@ func (t tx) execAll(args []any, queries ...string) error {
 // reading a connection takes half the time so.
 type readers struct {
 	*sql.DB
-	prepared sync.Map // of query to *sql.Stmt
+	line     *semaphore.Weighted // as wide as the pool
+	limit    time.Duration       // how long a database beyond a network may take; 0: as long as it takes
+	prepared sync.Map            // of query to *sql.Stmt
 }
 
 // QueryContext shadows the one of sql.DB.
@@ -186,9 +192,6 @@ func one[T any](ctx context.Context, q querier, fields func(*T) []any, same func
 	return zero, fmt.Errorf("%d rows where one was asked for", len(rows))
 }
 
-// readLimit bounds a read whose database does not answer.
-const readLimit = 15 * time.Second
-
 // list reads all rows that query finds. A caller who goes away counts before the query
 // begins and not after: to break one off costs more than to end it, with PostgreSQL a whole
 // connection, and a client who hangs up again and again would make all others wait.
@@ -196,8 +199,20 @@ func list[T any](ctx context.Context, q querier, fields func(*T) []any, same fun
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readLimit)
-	defer cancel()
+	if r, ok := q.(*readers); ok {
+		// First come, first served: database/sql hands a free connection to anybody, and
+		// under load some would wait for very long.
+		if err := r.line.Acquire(ctx, 1); err != nil {
+			return nil, err
+		}
+		defer r.line.Release(1)
+	}
+	ctx = context.WithoutCancel(ctx)
+	if r, ok := q.(*readers); ok && r.limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, r.limit)
+		defer cancel()
+	}
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, givenUp(ctx, err)

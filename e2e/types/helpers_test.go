@@ -16,6 +16,10 @@ import (
 	"patchbay/vault"
 )
 
+// ownClient is not the default one, whose idle connections every test server closes that
+// ends, also those that others are about to use.
+var ownClient = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4}}
+
 var ctx = context.Background()
 
 // world is a sandbox with a clock of its own, and a client that shares the clock.
@@ -162,7 +166,7 @@ func (w *world) whoami(t *testing.T, typ string, t1 oauth.Tokens) int {
 		t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+t1.AccessToken.Reveal())
-	answer, err := http.DefaultClient.Do(req)
+	answer, err := ownClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -94,7 +94,7 @@ func (w *world) status(typ, token string) int {
 		return 0
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
-	answer, err := http.DefaultClient.Do(req)
+	answer, err := ownClient.Do(req)
 	if err != nil {
 		return 0
 	}

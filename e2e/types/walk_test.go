@@ -126,7 +126,7 @@ func apiStatus(t *testing.T, s *stack.Stack, typ, token string) int {
 		t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
-	answer, err := http.DefaultClient.Do(req)
+	answer, err := ownClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

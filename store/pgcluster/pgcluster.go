@@ -50,12 +50,29 @@ func Database(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := fmt.Sprintf("t%d_%d", os.Getpid(), count.Add(1))
-	if err := c.run("createdb", "-h", c.dir, "-U", "postgres", name); err != nil {
+	name, address, err := c.create()
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.run("dropdb", "-h", c.dir, "-U", "postgres", "--force", name) })
-	return fmt.Sprintf("postgres://postgres@/%s?host=%s", name, c.dir)
+	return address
+}
+
+// Address makes an empty database for a program that is no test and returns its address.
+// It goes with the process.
+func Address() (string, error) {
+	c, err := one()
+	if err != nil {
+		return "", err
+	}
+	_, address, err := c.create()
+	return address, err
+}
+
+func (c *Cluster) create() (name, address string, err error) {
+	name = fmt.Sprintf("t%d_%d", os.Getpid(), count.Add(1))
+	err = c.run("createdb", "-h", c.dir, "-U", "postgres", name)
+	return name, fmt.Sprintf("postgres://postgres@/%s?host=%s", name, c.dir), err
 }
 
 func (c *Cluster) run(program string, args ...string) error {
