@@ -146,7 +146,7 @@ func (f *floor) token(w http.ResponseWriter, r *http.Request) {
 	var sealed []byte
 	var expires int64
 	if err := f.get.QueryRowContext(r.Context(), user, "box").Scan(&sealed, &expires); err != nil {
-		http.Error(w, err.Error(), 500)
+		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
 	plain, err := f.aead.Open(nil, sealed[:12], sealed[12:], []byte(user))
@@ -155,7 +155,7 @@ func (f *floor) token(w http.ResponseWriter, r *http.Request) {
 		err = json.Unmarshal(plain, &t)
 	}
 	if err != nil {
-		http.Error(w, err.Error(), 500)
+		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
 	t.Refresh, t.Expires = "", expires
@@ -167,7 +167,7 @@ func (f *floor) token(w http.ResponseWriter, r *http.Request) {
 func (f *floor) begin(w http.ResponseWriter, r *http.Request) {
 	state, verifier := rand.Text()+rand.Text(), rand.Text()+rand.Text()
 	if _, err := f.start.ExecContext(r.Context(), state, verifier, r.Header.Get("X-User")); err != nil {
-		http.Error(w, err.Error(), 500)
+		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
 	sum := sha256.Sum256([]byte(verifier))
@@ -181,13 +181,13 @@ func (f *floor) callback(w http.ResponseWriter, r *http.Request) {
 	ctx := context.WithoutCancel(r.Context())
 	var verifier, owner string
 	if err := f.take.QueryRowContext(ctx, r.FormValue("state")).Scan(&verifier, &owner); err != nil {
-		http.Error(w, err.Error(), 400)
+		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
 	resp, err := floorClient.PostForm(f.provider+"/box/token", url.Values{"grant_type": {"authorization_code"}, "code": {r.FormValue("code")},
 		"client_id": {"acme"}, "client_secret": {"s"}, "code_verifier": {verifier}, "redirect_uri": {"http://" + r.Host + "/callback"}})
 	if err != nil {
-		http.Error(w, err.Error(), 502)
+		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}
 	body, err := io.ReadAll(resp.Body)
@@ -196,7 +196,7 @@ func (f *floor) callback(w http.ResponseWriter, r *http.Request) {
 		_, err = f.put.ExecContext(ctx, owner, "box", f.seal(body, owner), 1)
 	}
 	if err != nil {
-		http.Error(w, err.Error(), 500)
+		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Location", "/done?"+strconv.Itoa(len(body)))

@@ -106,6 +106,7 @@ type visit struct {
 }
 
 var noRedirect = &http.Client{
+	Transport:     ownClient.Transport,
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
