@@ -101,6 +101,9 @@ func (s *Service) planApp(ctx context.Context, old, want *App) ([]Step, error) {
 	if loginSecret(old) != loginSecret(want) && !slices.Contains(what, "login") {
 		what = append(what, "login")
 	}
+	if !slices.Equal(old.Webhooks, want.Webhooks) && !slices.Contains(what, "webhooks") { // their secrets
+		what = append(what, "webhooks")
+	}
 	steps := []Step{{Verb: verb(what), App: want.ID, What: what}}
 	for i := range want.Connectors {
 		c := &want.Connectors[i]

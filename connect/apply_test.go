@@ -99,3 +99,24 @@ func TestMinimumThatCannotBeReached(t *testing.T) {
 	_, err = f.ConnectAppUser(t.Context(), "acme", "github", connect.EndUser{ID: "dana"}, nil)
 	wantCode(t, err, connect.CodeAssuranceTooLow)
 }
+
+// A new secret of a webhook is a change, although it is not shown.
+func TestPlanSeesWebhookSecrets(t *testing.T) {
+	f := newFixture(t)
+	a := f.app("acme", "github")
+	a.Webhooks = []connect.Webhook{{URL: "https://app.example/hooks", Secret: vault.NewSecret("whsec_one")}}
+	f.apply(a)
+	b := f.app("acme", "github")
+	b.Webhooks = []connect.Webhook{{URL: "https://app.example/hooks", Secret: vault.NewSecret("whsec_two")}}
+	steps, err := f.Plan(t.Context(), []connect.App{b})
+	must(t, err)
+	if !strings.Contains(lines(steps), "changed app acme") {
+		t.Errorf("%s", lines(steps))
+	}
+	f.apply(b)
+	got, err := f.App(t.Context(), "acme")
+	must(t, err)
+	if len(got.Webhooks) != 1 || got.Webhooks[0].Secret.Reveal() != "whsec_two" {
+		t.Errorf("%+v", got.Webhooks)
+	}
+}
