@@ -29,15 +29,16 @@ var allowed = map[string][]string{
 	"events":         {"connect", "vault"},
 	"connect/doctor": {"connect"},
 	"handlers":       {"connect", "connect/doctor", "provider", "session", "static", "views"},
+	"bench/vault":    {"store/pgcluster", "vault", "views"},
 }
 
 // homes are the packages in which an outside library may be imported.
 var homes = map[string][]string{
 	"github.com/labstack/echo":   {"handlers"},
 	"github.com/gorilla/":        {"session"},
-	"database/sql":               {"store"},
-	"modernc.org/sqlite":         {"store"},
-	"github.com/jackc/pgx":       {"store"},
+	"database/sql":               {"store", "bench"},
+	"modernc.org/sqlite":         {"store", "bench"},
+	"github.com/jackc/pgx":       {"store", "bench"},
 	"github.com/pressly/goose":   {"store"},
 	"github.com/a-h/templ":       {"views", "handlers"},
 	"github.com/go-jose/":        {"session", "oauth"},

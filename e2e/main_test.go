@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +21,7 @@ var patchbay string
 func TestMain(m *testing.M) {
 	flag.Parse()
 	limitParallel()
+	http.DefaultTransport = unclosed{http.DefaultTransport}
 	dir, err := os.MkdirTemp("", "patchbay-e2e-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -36,6 +38,11 @@ func TestMain(m *testing.M) {
 	_ = os.RemoveAll(dir)
 	os.Exit(code)
 }
+
+// unclosed hides that a transport can close its idle connections. Every test server that
+// ends does that to the default one, also to the connection that another test is about to
+// use.
+type unclosed struct{ http.RoundTripper }
 
 // limitParallel: a test is several processes, so more than two at once only make each
 // other slow.

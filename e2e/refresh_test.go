@@ -187,8 +187,8 @@ func TestHerdKeepsTheCap(t *testing.T) {
 	f.rotator.set(func(r *rotator) { r.latency = 50 * time.Millisecond })
 	n := size(600, 10_000)
 	users := names("u", n)
-	begun := time.Now()
-	f.seed(t, time.Now().Add(time.Hour), time.Now(), users...)
+	begun := time.Now().Add(time.Duration(size(10, 120)) * time.Second) // when all are there
+	f.seed(t, time.Now().Add(time.Hour), begun, users...)
 	awaitFor(t, 5*time.Minute, "all are fresh", func() bool {
 		fresh := 0
 		f.rotator.set(func(r *rotator) { fresh = r.issued - n })

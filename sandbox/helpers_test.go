@@ -52,6 +52,7 @@ func newRig(t *testing.T) *rig {
 	ts := httptest.NewServer(s)
 	t.Cleanup(ts.Close)
 	client := &http.Client{
+		Transport:     &http.Transport{}, // the default one loses its connections when any test server closes
 		Timeout:       20 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
