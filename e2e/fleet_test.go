@@ -20,7 +20,10 @@ import (
 
 // full runs the tests of the vault in the size of their goals (make vault) instead of the
 // smaller one of make test.
-var full = flag.Bool("full", false, "run the tests of the vault in the size of their goals")
+var (
+	full      = flag.Bool("full", false, "run the tests of the vault in the size of their goals")
+	killTimes = flag.Int("kills", 0, "how often TestKillsDuringRefresh kills; 0: 12, or 1000 with -full")
+)
 
 func size(small, whole int) int {
 	if *full {

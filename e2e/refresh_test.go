@@ -73,7 +73,10 @@ func TestKillsDuringRefresh(t *testing.T) {
 				tokens[u] = userToken(t, u)
 			}
 			v := f.servers[0]
-			kills := size(12, 1000)
+			kills := *killTimes
+			if kills == 0 {
+				kills = size(12, 1000)
+			}
 			for range kills {
 				ctx, stop := context.WithCancel(t.Context())
 				var all sync.WaitGroup
