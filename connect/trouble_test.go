@@ -48,6 +48,7 @@ func bend(t *testing.T, typ string, answer func(n int) (int, string, string)) (*
 	f := newFixture(t)
 	f.apply(f.app("acme", typ))
 	f.connect("acme", typ, "dana", "approve")
+	f.connect("acme", typ, "sam", "approve")
 	b := &bender{answer: answer}
 	f.OAuth = &oauth.Client{HTTP: &http.Client{Transport: b}, Now: f.now}
 	f.advance(24 * 365 * time.Hour)
@@ -158,11 +159,11 @@ func TestThrottled(t *testing.T) {
 			_, err := f.token("acme", "googlecalendar", "dana")
 			wantCode(t, err, connect.CodeProviderUnavailable)
 			f.advance(want - time.Second)
-			_, err = other.AppUserConnection(t.Context(), "acme", "googlecalendar", "dana", time.Minute)
+			_, err = other.AppUserConnection(t.Context(), "acme", "googlecalendar", "sam", time.Minute) // nor for anybody else
 			wantCode(t, err, connect.CodeProviderUnavailable)
 			b.want(t, 1)
 			f.advance(want / 5) // the wait is drawn out by up to a tenth
-			_, err = other.AppUserConnection(t.Context(), "acme", "googlecalendar", "dana", time.Minute)
+			_, err = other.AppUserConnection(t.Context(), "acme", "googlecalendar", "sam", time.Minute)
 			must(t, err)
 			b.want(t, 2)
 		})
